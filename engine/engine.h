@@ -1,0 +1,192 @@
+/* engine: a model that is loaded, and sessions on it.  With base.h this is all that the rest of the program knows of the engine.
+ *
+ *   engine_open ──► engine ──► session_open ──► session_sync(tokens) ──► session_logits ──► sampler_pick ──► session_append
+ *                     │                              ▲                                                        │
+ *                     └── engine_tokenize, engine_chat_tokens ──────────────────────────────────────────────────┘
+ *
+ * An engine holds the weights (mapped, shared, read-only), the vocabulary, the threads and the backend.  A session holds
+ * one sequence of tokens and its KV cache; the cache's cells [0, n_past) always match the session's tokens.
+ *
+ * Threads: one thread at a time may compute on an engine, over all of its sessions.  What is const after opening
+ * (engine_info, tokenisation, chat rendering) may be called from any thread.  Cancelling: the caller owns an atomic flag,
+ * sets it from anywhere (a signal handler too) and clears it before the next job. */
+#ifndef FATHOM_ENGINE_ENGINE_H
+#define FATHOM_ENGINE_ENGINE_H
+
+#include <stdatomic.h>
+
+#include "engine/base.h"
+#include "engine/chat.h"
+#include "engine/sampler.h"
+#include "engine/stream.h"
+
+/* ---- what a model file is, without loading it ---- */
+
+enum kv_type { KV_F16, KV_F32, KV_Q8_0 };
+
+struct model_quant {
+    const char *name; /* "Q4_K" */
+    uint32_t n;       /* tensors of this type */
+};
+
+struct model_number {
+    const char *name; /* "n_layer" */
+    double value;     /* integers are exact */
+    bool is_integer;
+};
+
+struct model_info {
+    const char *path, *name; /* name: the file's without .gguf (and without the numbers of a split) */
+    const char *arch;        /* general.architecture */
+    const char *title;       /* general.name, or "" */
+    const char *chat;        /* name of the recognised chat template, or NULL */
+    const char *tokenizer;   /* "gpt2/smollm" */
+    uint64_t n_params, n_active, n_bytes;
+    uint64_t bytes_per_token_weights; /* read to decode one token */
+    uint64_t kv_bytes_per_token;      /* with the KV type asked for */
+    int32_t n_ctx_train, n_vocab;
+    bool has_fim;
+    bool is_supported;                /* false: why says what is in the way of running it */
+    char why[256];
+    struct model_quant quants[32];
+    size_t n_quants;
+    struct model_number numbers[48];
+    size_t n_numbers;
+};
+
+/* Reads the header alone.  Free with model_info_free. */
+enum status model_info_read(const char *path, enum kv_type kv, struct model_info **out, struct error *error);
+void model_info_free(struct model_info *info);
+
+/* ---- engine ---- */
+
+/* Called while something long runs; done of total units.  May be called often: the callee decides what to show. */
+typedef void progress_fn(void *context, const char *what, uint64_t done, uint64_t total);
+
+struct engine_options {
+    const char *model_path;
+    const char *backend;       /* "auto", "cpu", "cuda"; NULL is auto */
+    const char *cpu;           /* instruction set to force: "scalar", "avx2", ...; NULL: the best that this CPU has */
+    const char *chat_template; /* name that overrides recognition; NULL: by the file */
+    int n_threads;             /* 0: the physical cores */
+    bool force;                /* load even where memory seems not to suffice */
+};
+
+struct engine;
+
+/* Maps and checks the model.  Errors are one line: the file and what is wrong with it. */
+enum status engine_open(const struct engine_options *options, struct engine **out, struct error *error);
+void engine_close(struct engine *engine); /* every session must be closed before */
+
+const struct model_info *engine_info(const struct engine *engine);
+const char *engine_backend_name(const struct engine *engine); /* "cpu" */
+const char *engine_cpu_name(const struct engine *engine);     /* "avx2" */
+int engine_n_threads(const struct engine *engine);
+int32_t engine_n_vocab(const struct engine *engine);
+double engine_load_ms(const struct engine *engine);
+
+/* The context that --context means when nobody asks: what fits in memory up to 16k, at most what the model was trained on. */
+int32_t engine_default_context(const struct engine *engine, enum kv_type kv);
+
+/* Bytes a second that all threads together read from memory (the best of several passes over a buffer larger than caches). */
+enum status engine_measure_bandwidth(struct engine *engine, double *bytes_per_second, struct error *error);
+
+/* ---- vocabulary ---- */
+
+enum { ENGINE_SPECIAL = 1, ENGINE_BEGIN = 2, ENGINE_NO_PREFIX = 4 }; /* as TOKENIZE_* */
+
+enum status engine_tokenize(const struct engine *engine, const char *text, size_t size, unsigned flags, struct tokens *out, struct error *error);
+void engine_decode(const struct engine *engine, const int32_t *ids, size_t n, bool special, struct buffer *out);
+struct slice engine_piece(const struct engine *engine, int32_t id, bool special); /* borrowed */
+bool engine_token_is_end(const struct engine *engine, int32_t id);
+
+/* The vocabulary alone, for tools that need no weights (fathom tokenize). */
+struct vocabulary;
+enum status vocabulary_open(const char *model_path, struct vocabulary **out, struct error *error);
+void vocabulary_close(struct vocabulary *vocabulary);
+int32_t vocabulary_n(const struct vocabulary *vocabulary);
+enum status vocabulary_tokenize(const struct vocabulary *vocabulary, const char *text, size_t size, unsigned flags, struct tokens *out, struct error *error);
+struct slice vocabulary_piece(const struct vocabulary *vocabulary, int32_t id, bool special);
+void vocabulary_decode(const struct vocabulary *vocabulary, const int32_t *ids, size_t n, bool special, struct buffer *out);
+
+/* The template in force; NULL with the reason in error where the file's was not recognised and none was named. */
+const struct chat_template *engine_chat(const struct engine *engine, struct error *error);
+
+/* Renders messages by the template in force and appends their tokens.  Only the template's own parts become control tokens. */
+enum status engine_chat_tokens(const struct engine *engine, const struct chat_message *messages, size_t n_messages,
+                               bool add_generation, struct tokens *out, struct error *error);
+
+/* ---- session ---- */
+
+struct session_options {
+    int32_t n_ctx;   /* cells; 0: engine_default_context */
+    int32_t n_slice; /* at most so many tokens are evaluated between two looks at cancel; 0: 256 */
+    enum kv_type kv;
+    const atomic_bool *cancel; /* may be NULL */
+    progress_fn *progress;     /* may be NULL; "reading" while a prompt is evaluated */
+    void *progress_context;
+};
+
+struct session;
+
+enum status session_open(struct engine *engine, const struct session_options *options, struct session **out, struct error *error);
+void session_close(struct session *session);
+
+int32_t session_n_ctx(const struct session *session);
+const int32_t *session_tokens(const struct session *session, size_t *n); /* borrowed; n is n_past */
+size_t session_kv_bytes(const struct session *session);
+
+struct sync_report {
+    size_t n_reused, n_evaluated;
+};
+
+/* Makes the session's tokens equal ids (n >= 1): keeps the longest common prefix, drops the rest, evaluates what is new
+ * in slices.  Afterwards session_logits is what follows the last id.  STATUS_RANGE where n exceeds the context;
+ * STATUS_CANCELLED keeps what was evaluated; STATUS_NUMERIC names the layer where numbers stopped being finite. */
+enum status session_sync(struct session *session, const int32_t *ids, size_t n, struct sync_report *report, struct error *error);
+
+/* One more token. */
+enum status session_append(struct session *session, int32_t id, struct error *error);
+
+/* Logits (n_vocab) that follow the last token; valid until the session changes.  NULL before the first sync. */
+const float *session_logits(const struct session *session);
+
+/* Evaluates ids from an empty session and gives the logits (n_vocab) after each of them from position first on, in order.
+ * The callback returns false to stop early. */
+typedef bool score_fn(void *context, size_t position, const float *logits);
+enum status session_score(struct session *session, const int32_t *ids, size_t n, size_t first, score_fn *score, void *context, struct error *error);
+
+/* ---- generation: sample, show, append, until something ends it ---- */
+
+enum generate_stop {
+    GENERATE_END,       /* the model ended its turn */
+    GENERATE_LIMIT,     /* n_predict tokens */
+    GENERATE_STRING,    /* a stop string */
+    GENERATE_CONTEXT,   /* the context is full */
+    GENERATE_CANCELLED, /* the cancel flag, or the callback said so */
+};
+
+/* Text that may be shown, in order.  Returning false ends the generation. */
+typedef bool text_fn(void *context, const char *text, size_t size);
+
+struct generate_options {
+    int64_t n_predict; /* at most so many tokens; < 0: no limit but the context */
+    const char *const *stops;
+    size_t n_stops;
+    text_fn *on_text;
+    void *context;
+};
+
+struct generate_result {
+    enum generate_stop stop;
+    size_t n_tokens;   /* sampled and kept in the session, an end token not counted */
+    double decode_ms;  /* from the first sampled token to the last */
+    double first_ms;   /* from the call to the first token */
+};
+
+/* Continues from session_logits.  The sampled tokens are appended to the session's; those that a stop string swallowed stay.
+ * GENERATE_CANCELLED and GENERATE_CONTEXT are results, not errors. */
+enum status session_generate(struct session *session, struct sampler *sampler, const struct generate_options *options,
+                             struct generate_result *result, struct error *error);
+
+#endif

@@ -1,0 +1,21 @@
+/* mapping: a file mapped read-only that stays readable even when somebody truncates it.
+ *
+ * Reading a mapped page beyond the end of a file raises SIGBUS.  While at least one mapping is open, a process-wide handler
+ * puts zero pages in place of what vanished and marks the mapping broken; signals that concern no mapping of ours go on to
+ * the handler that was there before.  Whoever reads weights asks mapping_is_broken afterwards: the result is then void. */
+#ifndef FATHOM_ENGINE_MAPPING_H
+#define FATHOM_ENGINE_MAPPING_H
+
+#include "engine/base.h"
+
+struct mapping;
+
+/* At most 64 mappings may be open at a time (STATUS_MEMORY beyond).  STATUS_IO, STATUS_NOT_FOUND with the path and reason. */
+enum status mapping_open(const char *path, struct mapping **out, struct error *error);
+void mapping_close(struct mapping *mapping);
+
+const unsigned char *mapping_data(const struct mapping *mapping); /* page aligned; NULL for an empty file */
+size_t mapping_size(const struct mapping *mapping);
+bool mapping_is_broken(const struct mapping *mapping); /* the file shrank under us: what was read since may be zeros */
+
+#endif
