@@ -22,7 +22,8 @@ struct chat_template;
 enum status chat_template_new_named(const char *name, struct chat_template **out, struct error *error);
 
 /* By the text of tokenizer.chat_template.  STATUS_UNSUPPORTED lists the known names. */
-enum status chat_template_new_recognised(const char *text, size_t size, struct chat_template **out, struct error *error);
+enum status chat_template_new_recognised(const char *text, size_t size, struct chat_template **out,
+                                         struct error *error);
 
 void chat_template_free(struct chat_template *chat);
 

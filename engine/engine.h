@@ -46,7 +46,7 @@ struct model_info {
     uint64_t kv_bytes_per_token;      /* with the KV type asked for */
     int32_t n_ctx_train, n_vocab;
     bool has_fim;
-    bool is_supported;                /* false: why says what is in the way of running it */
+    bool is_supported; /* false: why says what is in the way of running it */
     char why[256];
     struct model_quant quants[32];
     size_t n_quants;
@@ -95,7 +95,8 @@ enum status engine_measure_bandwidth(struct engine *engine, double *bytes_per_se
 
 enum { ENGINE_SPECIAL = 1, ENGINE_BEGIN = 2, ENGINE_NO_PREFIX = 4 }; /* as TOKENIZE_* */
 
-enum status engine_tokenize(const struct engine *engine, const char *text, size_t size, unsigned flags, struct tokens *out, struct error *error);
+enum status engine_tokenize(const struct engine *engine, const char *text, size_t size, unsigned flags,
+                            struct tokens *out, struct error *error);
 void engine_decode(const struct engine *engine, const int32_t *ids, size_t n, bool special, struct buffer *out);
 struct slice engine_piece(const struct engine *engine, int32_t id, bool special); /* borrowed */
 bool engine_token_is_end(const struct engine *engine, int32_t id);
@@ -105,9 +106,11 @@ struct vocabulary;
 enum status vocabulary_open(const char *model_path, struct vocabulary **out, struct error *error);
 void vocabulary_close(struct vocabulary *vocabulary);
 int32_t vocabulary_n(const struct vocabulary *vocabulary);
-enum status vocabulary_tokenize(const struct vocabulary *vocabulary, const char *text, size_t size, unsigned flags, struct tokens *out, struct error *error);
+enum status vocabulary_tokenize(const struct vocabulary *vocabulary, const char *text, size_t size, unsigned flags,
+                                struct tokens *out, struct error *error);
 struct slice vocabulary_piece(const struct vocabulary *vocabulary, int32_t id, bool special);
-void vocabulary_decode(const struct vocabulary *vocabulary, const int32_t *ids, size_t n, bool special, struct buffer *out);
+void vocabulary_decode(const struct vocabulary *vocabulary, const int32_t *ids, size_t n, bool special,
+                       struct buffer *out);
 
 /* The template in force; NULL with the reason in error where the file's was not recognised and none was named. */
 const struct chat_template *engine_chat(const struct engine *engine, struct error *error);
@@ -129,7 +132,8 @@ struct session_options {
 
 struct session;
 
-enum status session_open(struct engine *engine, const struct session_options *options, struct session **out, struct error *error);
+enum status session_open(struct engine *engine, const struct session_options *options, struct session **out,
+                         struct error *error);
 void session_close(struct session *session);
 
 int32_t session_n_ctx(const struct session *session);
@@ -143,7 +147,8 @@ struct sync_report {
 /* Makes the session's tokens equal ids (n >= 1): keeps the longest common prefix, drops the rest, evaluates what is new
  * in slices.  Afterwards session_logits is what follows the last id.  STATUS_RANGE where n exceeds the context;
  * STATUS_CANCELLED keeps what was evaluated; STATUS_NUMERIC names the layer where numbers stopped being finite. */
-enum status session_sync(struct session *session, const int32_t *ids, size_t n, struct sync_report *report, struct error *error);
+enum status session_sync(struct session *session, const int32_t *ids, size_t n, struct sync_report *report,
+                         struct error *error);
 
 /* One more token. */
 enum status session_append(struct session *session, int32_t id, struct error *error);
@@ -154,7 +159,8 @@ const float *session_logits(const struct session *session);
 /* Evaluates ids from an empty session and gives the logits (n_vocab) after each of them from position first on, in order.
  * The callback returns false to stop early. */
 typedef bool score_fn(void *context, size_t position, const float *logits);
-enum status session_score(struct session *session, const int32_t *ids, size_t n, size_t first, score_fn *score, void *context, struct error *error);
+enum status session_score(struct session *session, const int32_t *ids, size_t n, size_t first, score_fn *score,
+                          void *context, struct error *error);
 
 /* ---- generation: sample, show, append, until something ends it ---- */
 
@@ -179,9 +185,9 @@ struct generate_options {
 
 struct generate_result {
     enum generate_stop stop;
-    size_t n_tokens;   /* sampled and kept in the session, an end token not counted */
-    double decode_ms;  /* from the first sampled token to the last */
-    double first_ms;   /* from the call to the first token */
+    size_t n_tokens;  /* sampled and kept in the session, an end token not counted */
+    double decode_ms; /* from the first sampled token to the last */
+    double first_ms;  /* from the call to the first token */
 };
 
 /* Continues from session_logits.  The sampled tokens are appended to the session's; those that a stop string swallowed stay.

@@ -15,17 +15,28 @@
 #include "engine/quant.h"
 
 enum gguf_type {
-    GGUF_U8 = 0, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STRING, GGUF_ARRAY,
-    GGUF_U64, GGUF_I64, GGUF_F64,
+    GGUF_U8 = 0,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STRING,
+    GGUF_ARRAY,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64,
 };
 
 enum { GGUF_MAX_DIMS = 4 };
 
 struct gguf_value {
-    enum gguf_type type;      /* of the value, or of an array's elements */
+    enum gguf_type type; /* of the value, or of an array's elements */
     bool is_array;
-    uint64_t n;               /* elements; 1 where it is no array */
-    struct slice data;        /* the bytes of the value or of all elements, little-endian, unaligned */
+    uint64_t n;        /* elements; 1 where it is no array */
+    struct slice data; /* the bytes of the value or of all elements, little-endian, unaligned */
 };
 
 struct gguf_tensor {
@@ -33,7 +44,7 @@ struct gguf_tensor {
     enum quant_type type;
     uint64_t shape[GGUF_MAX_DIMS]; /* shape[0] runs fastest; unused ones are 1 */
     uint64_t n_elements;
-    const unsigned char *data;     /* n_bytes, inside the mapping */
+    const unsigned char *data; /* n_bytes, inside the mapping */
     size_t n_bytes;
 };
 
@@ -47,9 +58,9 @@ void gguf_close(struct gguf *gguf);
 
 size_t gguf_n_keys(const struct gguf *gguf);
 size_t gguf_n_tensors(const struct gguf *gguf);
-uint64_t gguf_n_bytes(const struct gguf *gguf);                                  /* of all files together */
-bool gguf_is_broken(const struct gguf *gguf);                                    /* a file shrank while mapped */
-const struct gguf_tensor *gguf_tensor_at(const struct gguf *gguf, size_t i);     /* i < n_tensors */
+uint64_t gguf_n_bytes(const struct gguf *gguf);                              /* of all files together */
+bool gguf_is_broken(const struct gguf *gguf);                                /* a file shrank while mapped */
+const struct gguf_tensor *gguf_tensor_at(const struct gguf *gguf, size_t i); /* i < n_tensors */
 const struct gguf_value *gguf_value_at(const struct gguf *gguf, size_t i, struct slice *key); /* i < n_keys */
 
 /* NULL where there is none.  O(1). */
@@ -66,7 +77,8 @@ enum status gguf_read_bool(const struct gguf *gguf, const char *key, bool *out, 
 enum status gguf_read_text(const struct gguf *gguf, const char *key, struct slice *out, struct error *error);
 
 /* Element i of an array, i < value->n.  False where the type doesn't fit. */
-bool gguf_array_u64(const struct gguf_value *value, uint64_t i, uint64_t *out); /* any integer type that holds no negative number */
+bool gguf_array_u64(const struct gguf_value *value, uint64_t i,
+                    uint64_t *out); /* any integer type that holds no negative number */
 bool gguf_array_i64(const struct gguf_value *value, uint64_t i, int64_t *out);
 bool gguf_array_f32(const struct gguf_value *value, uint64_t i, float *out);
 

@@ -38,7 +38,8 @@ struct sampler;
 struct sampler_options sampler_options_default(void); /* greedy, everything off, seed 0 */
 
 /* Errors: STATUS_ARGUMENT names the option whose value makes no sense, STATUS_MEMORY. */
-enum status sampler_new(const struct sampler_options *options, int32_t n_vocab, struct sampler **out, struct error *error);
+enum status sampler_new(const struct sampler_options *options, int32_t n_vocab, struct sampler **out,
+                        struct error *error);
 void sampler_free(struct sampler *sampler);
 
 /* The next token by logits (n_vocab), which stay untouched.  STATUS_NUMERIC where none is finite or one is NaN. */

@@ -35,7 +35,8 @@ struct thought_split;
 typedef void text_part_fn(void *context, enum text_part part, const char *text, size_t size);
 
 /* starts_inside: the prompt already ended with the opening mark. */
-enum status thought_split_new(const char *open, const char *close, bool starts_inside, struct thought_split **out, struct error *error);
+enum status thought_split_new(const char *open, const char *close, bool starts_inside, struct thought_split **out,
+                              struct error *error);
 void thought_split_free(struct thought_split *split);
 void thought_split_push(struct thought_split *split, const char *text, size_t size, text_part_fn *emit, void *context);
 void thought_split_finish(struct thought_split *split, text_part_fn *emit, void *context);

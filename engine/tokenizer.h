@@ -51,6 +51,7 @@ enum status tokenizer_encode(const struct tokenizer *tokenizer, const char *text
 struct slice tokenizer_piece(const struct tokenizer *tokenizer, int32_t id, bool special);
 
 /* Appends the bytes of all ids; removes the space that SentencePiece put first. */
-void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t n, bool special, struct buffer *out);
+void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t n, bool special,
+                      struct buffer *out);
 
 #endif
