@@ -39,10 +39,12 @@ enum quant_type {
     QUANT_TQ1_0 = 34,
     QUANT_TQ2_0 = 35,
     QUANT_MXFP4 = 39,
+    QUANT_NVFP4 = 40,
+    QUANT_Q1_0 = 41,
     QUANT_LIMIT = 64, /* no type number reaches this */
 };
 
-/* Writes n elements (a multiple of block_elements) from row to out. */
+/* Writes n elements (a multiple of block_elements) from row to out.  row need not be aligned. */
 typedef void quant_unpack_fn(const void *row, float *out, size_t n);
 
 struct quant_info {
