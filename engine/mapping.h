@@ -10,12 +10,19 @@
 
 struct mapping;
 
-/* At most 64 mappings may be open at a time (STATUS_MEMORY beyond).  STATUS_IO, STATUS_NOT_FOUND with the path and reason. */
+/* Mappings open at a time (STATUS_MEMORY beyond); the largest split models have some 50 parts. */
+enum { MAPPING_LIMIT = 256 };
+
+/* STATUS_IO, STATUS_NOT_FOUND with the path and reason.  Never waits: a FIFO is refused.  An empty file is fine. */
 enum status mapping_open(const char *path, struct mapping **out, struct error *error);
-void mapping_close(struct mapping *mapping);
+void mapping_close(struct mapping *mapping); /* takes NULL */
 
 const unsigned char *mapping_data(const struct mapping *mapping); /* page aligned; NULL for an empty file */
 size_t mapping_size(const struct mapping *mapping);
-bool mapping_is_broken(const struct mapping *mapping); /* the file shrank under us: what was read since may be zeros */
+bool mapping_is_broken(const struct mapping *mapping); /* the file shrank under us: what was read since may be zeros.
+                                                           A system call: ask once a step, not once a row */
+
+/* The end of a path that is too long for a message: at most 120 bytes of it. */
+const char *path_end_shown(const char *path);
 
 #endif
