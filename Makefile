@@ -20,7 +20,7 @@ LIBS      = $(shell pkg-config --libs $(LIBRARIES)) -pthread -ldl -lm
 SOURCES  := $(foreach layer,$(LAYERS),$(wildcard $(layer)/*.c))
 OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out app/main.c,$(SOURCES)))
 TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-HELPERS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/test_%,$(wildcard tests/*.c)))
+HELPERS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/test_% tests/fake_%,$(wildcard tests/*.c)))
 PROGRAM  := $(patsubst app/main.c,$(BUILD)/fathom,$(wildcard app/main.c))
 JOBS      = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 AGAIN     = @$(MAKE) --no-print-directory $(JOBS)
@@ -51,7 +51,9 @@ tests: $(TESTS)
 $(BUILD)/fathom: $(BUILD)/app/main.o $(BUILD)/libfathom.a
 	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS)
 $(TESTS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(HELPERS) $(BUILD)/libfathom.a
-	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(LIBS)
+# In the tests of the application a scripted model stands before the real engine.
+$(filter $(BUILD)/tests/test_app_%,$(TESTS)): $(BUILD)/tests/fake_engine.o
 $(BUILD)/libfathom.a: $(OBJECTS) $(BUILD)/.objects
 	@rm -f $@ && $(AR) rcs $@ $(OBJECTS)
 $(BUILD)/%.o: %.c $(BUILD)/.compile
