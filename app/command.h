@@ -18,6 +18,7 @@
 
 #include "app/options.h"
 #include "app/output.h"
+#include "app/progress.h"
 #include "engine/engine.h"
 
 enum exit_status {
@@ -41,8 +42,8 @@ struct command_context {
     struct output *err;  /* failures, notices, progress (where err->is_terminal and not quiet) */
     atomic_bool *cancel; /* set by SIGINT; whoever goes on afterwards (the repl) clears it.  A second SIGINT while it is
                             still set ends the program */
-    progress_fn *progress; /* what --quiet and a terminal allow; NULL: none.  For session_options and engine work */
-    void *progress_context;
+    struct progress *progress; /* what --quiet, --plain and the terminal allow; ended by command_fail and by the caller.
+                                  Session options of command_session_options already report to it */
 };
 
 struct command {
