@@ -1,32 +1,32 @@
 # fathom: how it is built, tried, tested and installed.  `make help` lists the targets.
 #
-# Everything built or downloaded lies under $(BUILD).  Other kinds of build (asan, tsan, debug, fuzz) are this same file
-# called again with their own BUILD and SANITIZE, so that no object is ever shared between them.
+# Everything built or downloaded lies under build/.  The other kinds of build (asan, tsan, debug, fuzz, valgrind) are this
+# same file called again with a BUILD, CFLAGS and SANITIZE of their own, so that no object is ever shared between kinds.
 
 BUILD    ?= build
 PREFIX   ?= /usr/local
 CFLAGS   ?= -O2 -g
 CUDA     ?= auto
-SANITIZE ?=
 PYTHON   ?= $(firstword $(wildcard /usr/bin/python3) python3)
 NVCC     ?= $(firstword $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvcc))
+Q         = $(if $(V),,@)
 
 LAYERS    = engine ui fim repo plugins app
 LIBRARIES = libpcre2-8 libutf8proc libedit inih libcjson sqlite3
 WARNINGS  = -Wall -Wextra -Wshadow -Wconversion
 COMPILE   = $(CC) -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) -ffp-contract=off -pthread $(CFLAGS) $(SANITIZE) $(CPPFLAGS)
-LIBS      = $(shell pkg-config --libs $(LIBRARIES)) -pthread -ldl -lm
+LINK      = $(CC) -pthread $(CFLAGS) $(SANITIZE) $(LDFLAGS)
+LIBS      = $(shell pkg-config --libs $(LIBRARIES)) -ldl -lm
 
 SOURCES  := $(foreach layer,$(LAYERS),$(wildcard $(layer)/*.c))
 OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out app/main.c,$(SOURCES)))
-TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-HELPERS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/test_% tests/fake_%,$(wildcard tests/*.c)))
 PROGRAM  := $(patsubst app/main.c,$(BUILD)/fathom,$(wildcard app/main.c))
-JOBS      = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
-AGAIN     = @$(MAKE) --no-print-directory $(JOBS)
+TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
+FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+VERSION  := $(shell sed -n 's/^.define FATHOM_VERSION "\(.*\)"/\1/p' engine/base.h)
 
 # SIMD kernels are the files with the instruction set in their name; all other code runs on any machine of the
-# architecture.  Elsewhere these files compile to nothing.
+# architecture.  On other architectures these files compile to nothing.
 ifneq ($(filter x86_64-%,$(shell $(CC) -dumpmachine 2>/dev/null)),)
 ISA_avx2   = -mavx2 -mfma -mf16c
 ISA_avx512 = $(ISA_avx2) -mavx512f -mavx512bw -mavx512vl -mavx512dq
@@ -35,41 +35,111 @@ ISA_amx    = $(ISA_vnni) -mamx-tile -mamx-int8 -mamx-bf16
 endif
 ISA = $(foreach word,$(subst _, ,$(notdir $*)),$(ISA_$(word)))
 
-# CUDA is a shared object that the program opens when it runs: auto builds it where nvcc and the sources are.
+# CUDA is a shared object that the program opens when it runs: auto builds it where nvcc and its sources are.
 KERNELS := $(wildcard engine/cuda_*.cu)
 ifeq ($(CUDA),1)
 $(if $(NVCC),,$(error CUDA=1, but there is no nvcc: install the CUDA toolkit, name it by NVCC=, or use CUDA=0))
-$(if $(KERNELS),,$(error CUDA=1, but there are no CUDA sources (engine/cuda_*.cu) in this tree: use CUDA=0))
+$(if $(KERNELS),,$(error CUDA=1, but this tree has no CUDA sources (engine/cuda_*.cu): use CUDA=0))
 endif
 CUDA_OBJECT := $(if $(filter-out 0,$(CUDA)),$(if $(and $(KERNELS),$(NVCC)),$(BUILD)/fathom-cuda.so))
 
-.PHONY: all tests FORCE
+.PHONY: all tests fuzzers FORCE
 .DELETE_ON_ERROR:
-all: $(PROGRAM) $(BUILD)/libfathom.a $(CUDA_OBJECT)
-tests: $(TESTS)
+.SECONDARY:
+all: $(PROGRAM) $(BUILD)/libfathom.a $(CUDA_OBJECT) # the program, and what it opens when it runs
+tests: all $(TESTS)
+fuzzers: $(FUZZERS)
 
 $(BUILD)/fathom: $(BUILD)/app/main.o $(BUILD)/libfathom.a
-	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS)
-$(TESTS): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(HELPERS) $(BUILD)/libfathom.a
-	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(LIBS)
-# In the tests of the application a scripted model stands before the real engine.
-$(filter $(BUILD)/tests/test_app_%,$(TESTS)): $(BUILD)/tests/fake_engine.o
+	$(Q)$(LINK) -rdynamic -o $@ $^ $(LIBS)
+$(TESTS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libfathom.a
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(LIBS)
+# A test is linked with the helpers whose headers it includes (tests/NAME.h stands for tests/NAME.c).
+USES := $(shell grep -Hs '^.include "tests/' tests/test_*.c | sed 's|[.]c:.include "|:$(BUILD)/|; s|[.]h".*|.o|')
+$(foreach use,$(USES),$(eval $(BUILD)/$(subst :,: ,$(use))))
+$(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libfathom.a
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 $(BUILD)/libfathom.a: $(OBJECTS) $(BUILD)/.objects
-	@rm -f $@ && $(AR) rcs $@ $(OBJECTS)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(OBJECTS)
 $(BUILD)/%.o: %.c $(BUILD)/.compile
-	@mkdir -p $(@D)
-	$(COMPILE) $(ISA) -MMD -MP -c -o $@ $<
+	$(Q)$(if $(V),,echo '  CC $@' >&2;) mkdir -p $(@D) && $(COMPILE) $(ISA) -MMD -MP -c -o $@ $<
 $(BUILD)/fathom-cuda.so: $(KERNELS) $(wildcard engine/*.cuh engine/*.h)
-	$(NVCC) -std=c++17 -O3 -I. -shared -Xcompiler -fPIC -o $@ $(KERNELS) -lcublas
+	$(Q)mkdir -p $(@D) && $(NVCC) -std=c++17 -O3 -I. -shared -Xcompiler -fPIC -o $@ $(KERNELS) -lcublas
 
-# Another compiler, other flags or another list of files: what was made with the old ones is made again.
+# With another compiler, other flags or another list of files, what was made with the old ones is made again.
 $(BUILD)/.compile: FORCE
-	@pkg-config --exists $(LIBRARIES) || { echo 'fathom: libraries are missing: run `make deps`' >&2; exit 1; }
+	@pkg-config --exists $(LIBRARIES) 2>/dev/null || { echo 'fathom: libraries are missing (run `make deps`)' >&2; exit 1; }
 	@mkdir -p $(@D); echo '$(COMPILE)' | cmp -s - $@ || echo '$(COMPILE)' > $@
 $(BUILD)/.objects: FORCE
 	@mkdir -p $(@D); echo '$(OBJECTS)' | cmp -s - $@ || echo '$(OBJECTS)' > $@
 
--include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(wildcard tests/*.c))
-.SECONDARY:
+-include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(wildcard tests/*.c tests/fuzz/*.c))
 
-include tools/targets.mk
+# ---- what a person calls ----
+
+.PHONY: run model deps deps-test test data bench debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
+AGAIN   = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
+MODELS  = "$${XDG_DATA_HOME:-$$HOME/.local/share}/fathom/models"
+DATA    = build/test-data
+CHOSEN  = $(FATHOM_MODEL)$(filter -m% --model%,$(ARGS))
+
+run: # install what is needed, build, fetch the default model, open the program (ARGS=... are its arguments)
+	@tools/deps.sh build/stamps build
+	$(AGAIN) all </dev/null >&2
+	@$(if $(CHOSEN),,$(PYTHON) tools/fetch.py model $(MODELS) $(DATA)/models)
+	@tools/run.sh $(BUILD)/fathom $(ARGS)
+model: # fetch the default model
+	@tools/deps.sh build/stamps build
+	@$(PYTHON) tools/fetch.py model $(MODELS) $(DATA)/models
+deps: # install the packages that building needs (tools/packages.txt)
+	@tools/deps.sh build/stamps build
+deps-test: # install the packages that the tests and checks need, too
+	@tools/deps.sh build/stamps build test check
+data: # fetch what the tests need
+	@tools/deps.sh build/stamps build test
+	@$(PYTHON) tools/fetch.py model $(DATA)/models $(MODELS)
+	@$(PYTHON) tools/fetch.py data $(DATA)
+test: data check-layers # all that `make run` does, then the tests; the last line counts them
+	$(AGAIN) tests </dev/null >&2
+	@PYTHON=$(PYTHON) tests/run.sh $(BUILD)
+bench: all # prefill and decode speed, and the share of the memory's bandwidth
+	@$(BUILD)/fathom bench $(ARGS)
+debug: # an unoptimised build for a debugger, in build/debug
+	$(AGAIN) BUILD=build/debug CFLAGS='-O0 -g3' all
+asan tsan: data # the tests under AddressSanitizer and UBSan, or under ThreadSanitizer
+	$(AGAIN) BUILD=build/$@ CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='$(SANITIZE_$@)' tests </dev/null >&2
+	@PYTHON=$(PYTHON) tests/run.sh build/$@
+valgrind: data # the unit tests under valgrind, without the SIMD kernels, which it doesn't all know
+	$(AGAIN) tests </dev/null >&2
+	@FATHOM_CPU=scalar PYTHON=$(PYTHON) tests/run.sh $(BUILD) valgrind
+fuzz: deps-test # every fuzz target for FUZZ_SECONDS (60), each after the proof that it finds a planted bug
+	@tools/fuzz.sh $${FUZZ_SECONDS:-60}
+format: # the sources by clang-format 14
+	@clang-format-14 -i $$(git ls-files '*.[ch]')
+lint: # formatting, cppcheck, clang-tidy, lengths, names (LINT_SINCE=COMMIT: clang-tidy on what changed since)
+	@tools/lint.sh $(LINT_SINCE)
+check-layers: # that no folder includes what it must not know
+	@tools/check-layers.sh
+clean: # remove all that was built; downloads stay
+	@find build -mindepth 1 -maxdepth 1 ! -name test-data ! -name stamps -exec rm -rf {} + 2>/dev/null || true
+help: # this list
+	@sed -n 's/^\([a-z][a-z -]*\):[^#=]* # /\1\t/p' Makefile | expand -t 16
+
+SANITIZE_asan = -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZE_tsan = -fsanitize=thread
+
+SHARE   = $(DESTDIR)$(PREFIX)/share
+WRITTEN = man:man/man1/fathom.1 bash:bash-completion/completions/fathom zsh:zsh/site-functions/_fathom fish:fish/vendor_completions.d/fathom.fish
+
+install: all # the program, what it needs, man page and completions, below $(DESTDIR)$(PREFIX)
+	install -D -m 755 $(BUILD)/fathom $(DESTDIR)$(PREFIX)/bin/fathom
+	install -d $(DESTDIR)$(PREFIX)/lib/fathom $(SHARE)/fathom
+	$(if $(CUDA_OBJECT),install -m 644 $(CUDA_OBJECT) $(DESTDIR)$(PREFIX)/lib/fathom)
+	cp -r assets/. $(SHARE)/fathom
+	@set -e; for each in $(WRITTEN); do mkdir -p "$(SHARE)/$$(dirname $${each#*:})"; \
+	    $(BUILD)/fathom help --format $${each%%:*} > "$(SHARE)/$${each#*:}"; done
+uninstall: # what install put there
+	rm -rf $(DESTDIR)$(PREFIX)/bin/fathom $(DESTDIR)$(PREFIX)/lib/fathom $(SHARE)/fathom
+	rm -f $(foreach each,$(WRITTEN),$(SHARE)/$(lastword $(subst :, ,$(each))))
+dist: # a source archive of the last commit
+	git archive --prefix=fathom-$(VERSION)/ -o build/fathom-$(VERSION).tar.gz HEAD

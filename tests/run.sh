@@ -1,10 +1,85 @@
 #!/bin/bash
-failed=0; passed=0
-for test in "$1"/tests/test_*; do
-    case $test in *.o|*.d) continue ;; esac
-    home=$(mktemp -d)
-    if HOME=$home XDG_CONFIG_HOME=$home/config XDG_DATA_HOME=$home/data XDG_CACHE_HOME=$home/cache XDG_STATE_HOME=$home/state timeout 300 "$test"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
-    rm -rf "$home"
+# Runs the tests that were built in the folder BUILD, one after another, from the root of the repository:
+#     tests/run.sh BUILD [valgrind]
+#
+# Unit tests (BUILD/tests/test_NAME) report by TAP, which cmocka writes.  Scripts (tests/test_NAME.py, .sh) may print
+# lines "ok NAME" and "not ok NAME"; one that prints none counts as one test, by its exit status.  TESTS="NAME ..." runs
+# only these.  Every test gets an environment, home, XDG folders and TMPDIR of its own.  It fails when it
+# writes into the home, when it crashes, takes longer than TEST_TIMEOUT seconds, or skips something: what was not tried
+# was not proved.  The last line counts.
+set -u
+build=$1 tool=${2:-}
+limit=${TEST_TIMEOUT:-300}
+wrap=()
+if [ "$tool" = valgrind ]; then
+    wrap=(valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite)
+    limit=$((limit * 6))
+fi
+root=$PWD
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+passed=0 failed=0
+
+count_tap() { # of the log: passed, failed, skipped, planned
+    awk '/^ok /{g++} /^not ok .*# SKIP/{s++; next} /^not ok /{b++} /^1[.][.][0-9]+$/{p += substr($0, 4)}
+         END{print g + 0, b + 0, s + 0, p + 0}' "$work/log"
+}
+
+run_one() { # NAME COMMAND...
+    local name=$1 status=0 start=$EPOCHREALTIME good bad skipped planned spent problem=
+    shift
+    rm -rf "$work/run"
+    mkdir -p "$work/run/home" "$work/run/tmp" "$work/run/xdg"
+    { env -i PATH="$PATH" HOME="$work/run/home" TMPDIR="$work/run/tmp" TERM=xterm-256color LC_ALL=C.UTF-8 \
+        XDG_CONFIG_HOME="$work/run/xdg/config" XDG_DATA_HOME="$work/run/xdg/data" \
+        XDG_CACHE_HOME="$work/run/xdg/cache" XDG_STATE_HOME="$work/run/xdg/state" \
+        FATHOM_PROGRAM="$root/$build/fathom" FATHOM_TEST_DATA="$root/build/test-data" \
+        FATHOM_TEST_MODEL="$root/build/test-data/models/SmolLM2-135M-Instruct.Q4_1.gguf" \
+        ${FATHOM_CPU:+FATHOM_CPU="$FATHOM_CPU"} ${LSAN_OPTIONS:+LSAN_OPTIONS="$LSAN_OPTIONS"} \
+        ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=1}" UBSAN_OPTIONS=print_stacktrace=1 \
+        TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1}" CMOCKA_MESSAGE_OUTPUT=TAP PYTHONDONTWRITEBYTECODE=1 \
+        timeout -k 10 "$limit" "$@" </dev/null || status=$?; } >"$work/log" 2>&1
+
+    read -r good bad skipped planned < <(count_tap)
+    [ "$planned" = 0 ] || [ $((good + bad + skipped)) = "$planned" ] || problem="not every test reported"
+    [ "$skipped" = 0 ] || problem="a test was skipped"
+    [ "$status" = 0 ] || [ "$bad" != 0 ] || problem="exit status $status"
+    [ "$status" != 124 ] || problem="not done after $limit seconds"
+    [ -z "$(ls -A "$work/run/home")" ] || problem="wrote into the home: $(ls -A "$work/run/home")"
+    if [ -z "$problem" ] && [ $((good + bad)) = 0 ]; then
+        case $name in
+        *.py | *.sh) good=1 ;;
+        *) problem="no test in it ran" ;;
+        esac
+    fi
+    [ -z "$problem" ] || bad=$((bad + 1))
+    passed=$((passed + good)) failed=$((failed + bad))
+    spent=$(((${EPOCHREALTIME/./} - ${start/./}) / 100000))
+    printf '%-28s %4d passed  %3d failed  %3d.%d s\n' "$name" "$good" "$bad" $((spent / 10)) $((spent % 10))
+    if [ "$bad" != 0 ]; then
+        tail -n 60 "$work/log" | sed 's/^/    /'
+        [ -z "$problem" ] || echo "    $name: $problem"
+    fi
+}
+
+wanted() { # NAME
+    [ -z "${TESTS:-}" ] || [[ " $TESTS " == *" $1 "* ]]
+}
+
+for source in tests/test_*.c; do
+    name=$(basename "$source" .c)
+    if [ -e "$source" ] && wanted "${name#test_}"; then
+        run_one "${name#test_}" "${wrap[@]}" "$build/tests/$name"
+    fi
+done
+for script in tests/test_*.py tests/test_*.sh; do
+    name=$(basename "$script")
+    [ -e "$script" ] && [ -z "$tool" ] && wanted "${name#test_}" || continue
+    case $script in
+    *.py) run_one "${name#test_}" "${PYTHON:-python3}" "$script" ;;
+    *.sh) run_one "${name#test_}" bash "$script" ;;
+    esac
 done
 echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+[ "$failed" = 0 ] && [ "$passed" != 0 ]

