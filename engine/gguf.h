@@ -36,7 +36,8 @@ struct gguf_value {
     enum gguf_type type; /* of the value, or of an array's elements */
     bool is_array;
     uint64_t n;        /* elements; 1 where it is no array */
-    struct slice data; /* the bytes of the value or of all elements, little-endian, unaligned */
+    struct slice data; /* the bytes of the value or of all elements, little-endian, unaligned; of a string its text,
+                          of an array of strings each with its length before it: gguf_array_next_text */
 };
 
 struct gguf_tensor {
