@@ -2,15 +2,11 @@
  *
  * In the drawings a block is read from left to right as it lies in the file; a number after a name is its size in bytes.
  * d and m are half floats, low nibble means bits 0..3 of a byte.  All sums are done in float in the order that the
- * reference implementation of the `gguf` Python package has, so that results agree bit for bit. */
+ * reference implementation of the `gguf` Python package has, so that results agree bit for bit: this file must be compiled
+ * without fused multiply-adds (-ffp-contract=off), as the Makefile does. */
 #include "engine/quant.h"
 
 #include <string.h>
-
-#ifdef __clang__
-/* A fused multiply-add would round differently from the reference; gcc fuses nothing in ISO C mode. */
-#pragma STDC FP_CONTRACT OFF
-#endif
 
 /* ---- half floats: IEEE 754 binary16, 1 sign bit, 5 exponent bits biased by 15, 10 bits of fraction ---- */
 
