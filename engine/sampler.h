@@ -22,7 +22,7 @@ struct sampler_options {
     float repeat_penalty;    /* > 0; positive logits of seen tokens are divided by it, negative multiplied; 1: off */
     float presence_penalty;  /* taken from the logit of a seen token once; 0: off */
     float frequency_penalty; /* taken for each time it was seen; 0: off */
-    int32_t penalty_window;  /* how many of the last accepted tokens count; -1: all of them; 0: none */
+    int32_t penalty_window;  /* how many of the last accepted tokens count, at most 2^20; -1: all of them; 0: none */
     uint64_t seed;
     const struct logit_bias *biases; /* copied */
     size_t n_biases;

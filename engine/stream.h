@@ -10,12 +10,13 @@
 
 struct text_stream;
 
-/* stops (n_stops) are copied; empty ones are refused (STATUS_ARGUMENT). */
+/* stops (n_stops) are copied; empty ones, those that are not UTF-8, and more than 1 MiB of them are refused (STATUS_ARGUMENT).
+ * The stop that is complete first counts; of those complete at the same byte, the longest. */
 enum status text_stream_new(const char *const *stops, size_t n_stops, struct text_stream **out, struct error *error);
 void text_stream_free(struct text_stream *stream);
 
 /* Takes size bytes, appends to out what may be shown now.  Returns true when a stop string was completed: what stands
- * before the earliest one has been appended, the stop and what follows it never is, and further pushes append nothing. */
+ * before it has been appended, the stop and what follows it never is, and further pushes append nothing. */
 bool text_stream_push(struct text_stream *stream, const char *bytes, size_t size, struct buffer *out);
 
 /* The end of the text: appends what was held back. */
