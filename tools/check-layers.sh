@@ -9,14 +9,15 @@
 set -u
 cd "${1:-$(dirname "$0")/..}" || exit 2
 
-find engine ui fim repo plugins app -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' 2>/dev/null | sort | xargs -r awk '
+find engine ui fim repo plugins app \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' \) 2>/dev/null | sort | xargs -r awk '
     BEGIN {
         allowed["ui"] = allowed["repo"] = allowed["plugins"] = " engine/base.h "
         allowed["fim"] = allowed["app"] = " engine/engine.h engine/base.h "
         mixes["app"] = 1
     }
-    match($0, /^[ \t]*#[ \t]*include[ \t]*"[^"]*"/) {
-        split(substr($0, RSTART, RLENGTH), quoted, "\"")
+    # What is included in angle brackets is the system, unless its first folder is one of ours.
+    match($0, /^[ \t]*#[ \t]*include[ \t]*("[^"]*"|<(engine|ui|fim|repo|plugins|app|tests)\/[^>]*>)/) {
+        split(substr($0, RSTART, RLENGTH), quoted, /["<>]/)
         header = quoted[2]
         from = FILENAME; sub(/\/.*/, "", from)
         to = header; sub(/\/.*/, "", to)

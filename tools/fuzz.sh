@@ -1,0 +1,67 @@
+#!/bin/bash
+# Fuzzes every target (tests/fuzz/fuzz_NAME.c) for SECONDS, one after another: tools/fuzz.sh SECONDS [NAME...]
+#
+# First the proof that the target can fail: a build with -DFATHOM_PLANT_BUG has to crash within PLANT_SECONDS (30).  Only
+# then does the clean run mean something.  Seeds: tests/fuzz/seeds/NAME/; what is found is kept in build/fuzz/corpus/NAME
+# and makes the next run start from there, what crashes goes to build/fuzz/crashes.  The last line counts.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+seconds=$1
+shift
+plant_seconds=${PLANT_SECONDS:-30}
+passed=0 failed=0
+
+build() { # FOLDER FLAGS: the fuzz targets with all they link to, instrumented
+    make --no-print-directory -j"$(nproc)" BUILD="$1" CC=clang CUDA=0 CFLAGS='-O1 -g -fno-omit-frame-pointer' CPPFLAGS="$2" \
+        SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' fuzzers </dev/null >&2
+}
+
+fuzz() { # FOLDER NAME SECONDS CORPUS...
+    local folder=$1 name=$2 limit=$3
+    shift 3
+    # The same seed every time: a run that fails can be repeated.
+    timeout -k 10 $((limit + 60)) "$folder/tests/fuzz/fuzz_$name" -max_total_time="$limit" -seed=1 -timeout=10 -rss_limit_mb=2048 \
+        -max_len=65536 -print_final_stats=1 -artifact_prefix="build/fuzz/crashes/$name-" "$@" >"build/fuzz/$name.log" 2>&1 </dev/null
+}
+
+verdict() { # ok|"not ok" TEXT
+    echo "$1 - $2"
+    if [ "$1" = ok ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+}
+
+try() { # NAME
+    local name=$1 corpus=build/fuzz/corpus/$1 seeds=() status=0 planted runs
+    mkdir -p "$corpus" build/fuzz/crashes
+    [ ! -d "tests/fuzz/seeds/$name" ] || seeds=("tests/fuzz/seeds/$name")
+    planted=$(mktemp -d)
+    fuzz build/fuzz/planted "$name" "$plant_seconds" "$planted" "${seeds[@]}" || status=$?
+    rm -rf "$planted"
+    if [ "$status" != 0 ] && [ "$status" != 124 ] && grep -q 'SUMMARY: \|deadly signal' "build/fuzz/$name.log"; then
+        verdict ok "$name: the planted bug is found"
+        rm -f build/fuzz/crashes/"$name"-*
+    else
+        verdict 'not ok' "$name: the planted bug is not found in $plant_seconds s"
+    fi
+    status=0
+    fuzz build/fuzz "$name" "$seconds" "$corpus" "${seeds[@]}" || status=$?
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "build/fuzz/$name.log")
+    if [ "$status" = 0 ]; then
+        verdict ok "$name: nothing found in ${runs:-0} runs, $seconds s"
+    else
+        verdict 'not ok' "$name: exit status $status (input in build/fuzz/crashes)"
+        tail -n 40 "build/fuzz/$name.log" | sed 's/^/    /'
+    fi
+}
+
+names=("$@")
+if [ ${#names[@]} = 0 ]; then
+    for source in tests/fuzz/fuzz_*.c; do
+        [ ! -e "$source" ] || names+=("$(basename "$source" .c | sed 's/^fuzz_//')")
+    done
+fi
+build build/fuzz '' && build build/fuzz/planted -DFATHOM_PLANT_BUG || exit 3
+for name in "${names[@]}"; do
+    try "$name"
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" != 0 ]
