@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct mapping_slot {
@@ -43,12 +44,23 @@ static struct {
     pthread_mutex_t lock;
     struct mapping_slot slots[MAPPING_LIMIT];
     size_t n_used;
-    uintptr_t page;
+    atomic_uintptr_t page; /* bytes of one */
     bool installed;
     struct sigaction previous;
 } table = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- the signal ---- */
+
+static bool map_zeros(void *begin, size_t size)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+#ifdef __LP64__
+    /* The bare system call: what a library or a sanitizer puts around mmap isn't made to run in a signal handler. */
+    return syscall(SYS_mmap, begin, size, PROT_READ, flags, -1, 0L) != -1;
+#else
+    return mmap(begin, size, PROT_READ, flags, -1, 0) != MAP_FAILED;
+#endif
+}
 
 /* Puts zero pages from the faulting page to the end of the mapping that it lies in.  False: it lies in none. */
 static bool replace_vanished(uintptr_t address)
@@ -59,10 +71,9 @@ static bool replace_vanished(uintptr_t address)
         uintptr_t begin = atomic_load(&slot->begin), end = atomic_load(&slot->end);
         if (sequence % 2 || sequence != atomic_load(&slot->sequence) || address < begin || address >= end)
             continue;
-        uintptr_t page = address & ~(table.page - 1);
+        uintptr_t page = address & ~(atomic_load(&table.page) - 1);
         atomic_store(&slot->broken, true);
-        int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
-        return mmap((void *)page, end - page, PROT_READ, flags, -1, 0) != MAP_FAILED;
+        return map_zeros((void *)page, end - page);
     }
     return false;
 }
@@ -142,7 +153,7 @@ static struct mapping_slot *slot_take(const unsigned char *data, size_t mapped)
 {
     struct mapping_slot *slot = NULL;
     pthread_mutex_lock(&table.lock);
-    table.page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    atomic_store(&table.page, (uintptr_t)sysconf(_SC_PAGESIZE));
     for (size_t i = 0; i < MAPPING_LIMIT && !slot; i++)
         if (atomic_load(&table.slots[i].end) == 0)
             slot = &table.slots[i];
