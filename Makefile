@@ -112,10 +112,10 @@ asan tsan: data # the tests under AddressSanitizer and UBSan, or under ThreadSan
 valgrind: data # the unit tests under valgrind, without the SIMD kernels, which it doesn't all know
 	$(AGAIN) tests </dev/null >&2
 	@FATHOM_CPU=scalar PYTHON=$(PYTHON) tests/run.sh $(BUILD) valgrind
-fuzz: deps-test # every fuzz target for FUZZ_SECONDS (60), each after the proof that it finds a planted bug
-	@tools/fuzz.sh $${FUZZ_SECONDS:-60}
+fuzz: deps-test # every fuzz target for FUZZ_SECONDS=60, each after the proof that it finds a planted bug
+	@tools/fuzz.sh $(or $(FUZZ_SECONDS),60)
 format: # the sources by clang-format 14
-	@clang-format-14 -i $$(git ls-files '*.[ch]')
+	@find $(LAYERS) tests -name '*.[ch]' -exec clang-format-14 -i {} +
 lint: # formatting, cppcheck, clang-tidy, lengths, names (LINT_SINCE=COMMIT: clang-tidy on what changed since)
 	@tools/lint.sh $(LINT_SINCE)
 check-layers: # that no folder includes what it must not know

@@ -5,10 +5,10 @@
 set -u
 cd "${1:-$(dirname "$0")/..}" || exit 2
 
-patterns='py[p]i|python[h]osted|npm[j]s|crates[.]i[o]|deb[.]debia[n]|(^|[^[:alnum:]_.])/(wor[k]|roo[t]|hom[e])/|/opt/judge[s]|/tmp/[a-z]'
+patterns='py[p]i|python[h]osted|npm[j]s|crates[.]i[o]|deb[.]debia[n]|(^|[^[:alnum:]_.~])/(wor[k]|roo[t]|hom[e])/|/opt/judge[s]|/tmp/[a-z]'
 marks='(^|[^[:alnum:]_])(TOD[O]|FIXM[E]|XX[X])([^[:alnum:]_]|$)'
 broken=0
-if git rev-parse --git-dir >/dev/null 2>&1; then list=(git ls-files -z); else list=(find . -type f -print0); fi
+list=(find . \( -path ./.git -o -path ./build -o -name __pycache__ \) -prune -o -type f -print0)
 "${list[@]}" | xargs -0 -r grep -n -I -E "$patterns" -- && broken=1
 "${list[@]}" | grep -z -E '\.([chs]|cu|cuh|py|sh)$|Makefile$' | grep -z -v '/golden/' | xargs -0 -r grep -n -I -E "$marks" -- && broken=1
 exit "$broken"

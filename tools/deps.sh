@@ -44,7 +44,7 @@ install_missing() {
         $apt install --no-install-recommends $missing || { $apt update && $apt install --no-install-recommends $missing; }
     } >"$log" 2>&1 </dev/null || {
         grep '^[EW]: ' "$log" | head -n 5
-        echo "fathom: the packages could not be installed (see $log; with a network and apt working, run \`make deps\`)"
+        echo "fathom: the packages could not be installed (see $log; try: apt-get install --no-install-recommends$missing)"
         exit 1
     }
 }
