@@ -2,7 +2,12 @@
  *
  * Kinds: "gpt2" byte-level BPE with a named pre-tokenizer (tokenizer.ggml.pre), "llama" SentencePiece with byte fallback.
  * Text that a user, a file or a web page wrote never becomes a control token: only with TOKENIZE_SPECIAL are the texts of
- * control and user-defined tokens looked for. */
+ * control tokens looked for.  User-defined tokens that stand in brackets, such as <think> or [PAD7], count as marks as well;
+ * others, such as DeepSeek's "ö", are part of ordinary text.
+ *
+ * Any bytes may be encoded, and decoding gives them back, but for bytes that the vocabulary has no token for: one that is
+ * never part of UTF-8 becomes U+FFFD, another (SmolLM2 lacks U+0004, for instance) is left out, as the vocabularies' own
+ * libraries do. */
 #ifndef FATHOM_ENGINE_TOKENIZER_H
 #define FATHOM_ENGINE_TOKENIZER_H
 
@@ -34,7 +39,8 @@ int32_t tokenizer_n_vocab(const struct tokenizer *tokenizer);
 const struct special_tokens *tokenizer_special(const struct tokenizer *tokenizer);
 bool tokenizer_adds_bos(const struct tokenizer *tokenizer);
 enum token_kind tokenizer_kind(const struct tokenizer *tokenizer, int32_t id);
-/* Generation ends after this token: EOS, EOT and the turn ends of the known families. */
+/* Generation ends after this token: EOS, EOT, EOM, the turn ends of the known families, and the marks that stand between
+ * files (infill padding, repository, file separator). */
 bool tokenizer_is_end(const struct tokenizer *tokenizer, int32_t id);
 
 /* The id of the token whose text is exactly this (as written in the vocabulary for special ones), or -1. */
