@@ -1,0 +1,144 @@
+/* model_info: see model_info.h. */
+#include "engine/model_info.h"
+#include "engine/kvcache.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The public struct, and the memory that its texts lie in. */
+struct owned_info {
+    struct model_info info;
+    struct arena arena;
+};
+
+/* "dir/name-00001-of-00002.gguf" → "name" */
+static struct slice name_of_path(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    struct slice name = slice_from(slash ? slash + 1 : path);
+    if (name.size > 5 && memcmp(name.data + name.size - 5, ".gguf", 5) == 0)
+        name.size -= 5;
+    unsigned part, parts;
+    int used = 0;
+    const char *numbers = name.size > 15 ? name.data + name.size - 15 : NULL;
+    if (numbers && sscanf(numbers, "-%5u-of-%5u%n", &part, &parts, &used) == 2 && used == 15)
+        name.size -= 15;
+    return name;
+}
+
+static void count_quants(struct model_info *info, const struct gguf *gguf)
+{
+    for (size_t i = 0; i < gguf_n_tensors(gguf); i++) {
+        const struct quant_info *quant = quant_info(gguf_tensor_at(gguf, i)->type);
+        const char *name = quant ? quant->name : "?";
+        size_t k = 0;
+        while (k < info->n_quants && strcmp(info->quants[k].name, name) != 0)
+            k++;
+        if (k == sizeof info->quants / sizeof *info->quants)
+            continue;
+        if (k == info->n_quants)
+            info->quants[info->n_quants++] = (struct model_quant){name, 0};
+        info->quants[k].n++;
+    }
+}
+
+static void add_number(struct model_info *info, const char *name, double value, bool is_integer)
+{
+    if (info->n_numbers < sizeof info->numbers / sizeof *info->numbers)
+        info->numbers[info->n_numbers++] = (struct model_number){name, value, is_integer};
+}
+
+static void add_hparams(struct model_info *info, const struct hparams *h)
+{
+    const struct model_number integers[] = {
+        {"n_layer", h->n_layer, true},
+        {"n_embd", h->n_embd, true},
+        {"n_ff", h->n_ff, true},
+        {"n_head", h->n_head, true},
+        {"n_head_kv", h->n_head_kv, true},
+        {"n_embd_head_k", h->n_embd_head_k, true},
+        {"n_embd_head_v", h->n_embd_head_v, true},
+        {"n_rot", h->n_rot, true},
+    };
+    for (size_t i = 0; i < sizeof integers / sizeof *integers; i++)
+        add_number(info, integers[i].name, integers[i].value, true);
+    add_number(info, "rope_theta", (double)h->rope_theta, false);
+    add_number(info, "rope_scale", (double)h->rope_scale, false);
+    add_number(info, "norm_epsilon", (double)h->norm_epsilon, false);
+}
+
+static uint64_t kv_bytes_per_token(const struct hparams *h, enum kv_type kv)
+{
+    enum quant_type type = kv_quant_type(kv);
+    size_t bytes =
+        kv_row_bytes(type, h->n_head_kv * h->n_embd_head_k) + kv_row_bytes(type, h->n_head_kv * h->n_embd_head_v);
+    return (uint64_t)bytes * (uint64_t)h->n_layer;
+}
+
+static bool has_fim_tokens(const struct tokenizer *tokenizer)
+{
+    const struct special_tokens *special = tokenizer_special(tokenizer);
+    return special->fim_prefix >= 0 && special->fim_suffix >= 0 && special->fim_middle >= 0;
+}
+
+/* A text of the file, or fallback where it has none. */
+static const char *copy_key(struct arena *arena, const struct gguf *gguf, const char *key, const char *fallback)
+{
+    struct slice text = slice_from(fallback);
+    if (gguf_read_text(gguf, key, &text, NULL) != STATUS_OK)
+        text = slice_from(fallback);
+    return arena_copy_text(arena, text.data, text.size);
+}
+
+enum status model_info_new(const char *path, const struct gguf *gguf, const struct model *model,
+                           const struct tokenizer *tokenizer, const struct chat_template *chat, enum kv_type kv,
+                           const char *why, struct model_info **out, struct error *error)
+{
+    struct owned_info *owned = calloc(1, sizeof *owned);
+    if (!owned)
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    struct model_info *info = &owned->info;
+    struct slice name = name_of_path(path);
+    info->path = arena_copy_text(&owned->arena, path, strlen(path));
+    info->name = arena_copy_text(&owned->arena, name.data, name.size);
+    info->arch = copy_key(&owned->arena, gguf, "general.architecture", "");
+    info->title = copy_key(&owned->arena, gguf, "general.name", "");
+    const char *kind = copy_key(&owned->arena, gguf, "tokenizer.ggml.model", "none");
+    const char *pre = copy_key(&owned->arena, gguf, "tokenizer.ggml.pre", "");
+    if (!info->path || !info->name || !info->arch || !info->title || !kind || !pre) {
+        model_info_free(info);
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    }
+    char both[256];
+    int size = snprintf(both, sizeof both, "%.100s%s%.100s", kind, *pre ? "/" : "", pre);
+    info->tokenizer = arena_copy_text(&owned->arena, both, (size_t)size);
+    info->chat = chat ? chat_template_name(chat) : NULL;
+    info->n_bytes = gguf_n_bytes(gguf);
+    for (size_t i = 0; i < gguf_n_tensors(gguf); i++)
+        info->n_params += gguf_tensor_at(gguf, i)->n_elements;
+    info->n_active = info->n_params;
+    count_quants(info, gguf);
+    info->is_supported = model && tokenizer;
+    snprintf(info->why, sizeof info->why, "%s", info->is_supported || !why ? "" : why);
+    if (model) {
+        info->n_active = model->n_active;
+        info->bytes_per_token_weights = model->bytes_per_token;
+        info->kv_bytes_per_token = kv_bytes_per_token(&model->hparams, kv);
+        info->n_ctx_train = model->hparams.n_ctx_train;
+        info->n_vocab = model->hparams.n_vocab;
+        add_hparams(info, &model->hparams);
+    }
+    info->has_fim = tokenizer && has_fim_tokens(tokenizer);
+    *out = info;
+    return STATUS_OK;
+}
+
+void model_info_free(struct model_info *info)
+{
+    if (!info)
+        return;
+    struct owned_info *owned = (struct owned_info *)(void *)info;
+    arena_deinit(&owned->arena);
+    free(owned);
+}

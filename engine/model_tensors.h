@@ -1,0 +1,14 @@
+/* model_tensors: which tensors a model has.  For model.c alone. */
+#ifndef FATHOM_ENGINE_MODEL_TENSORS_H
+#define FATHOM_ENGINE_MODEL_TENSORS_H
+
+#include "engine/model.h"
+
+/* Fills every struct weight of model, whose hyper-parameters are set.  Errors name the tensor: missing, of another shape,
+ * of a type that is not computed with, or not known of this architecture. */
+enum status model_bind_tensors(struct model *model, struct error *error);
+
+/* Weight bytes that decoding one token reads. */
+uint64_t model_weight_bytes_per_token(const struct model *model);
+
+#endif
