@@ -1,0 +1,528 @@
+/* cpu: the backend's operations on the CPU: splits each among the threads and leaves the inner loops to the kernels of the
+ * instruction set that was chosen at run time. */
+#include "engine/cpu.h"
+#include "engine/cpu_kernels.h"
+#include "engine/kvcache.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Below so many numbers an operation isn't worth waking the others for. */
+enum { FORK_FROM = 16 * 1024 };
+
+/* Attention tiles are cut so that each thread gets about this many: they differ in length. */
+enum { TILES_PER_THREAD = 4 };
+
+struct rope_table {
+    struct rope_settings settings;
+    int32_t first_position, n_tokens;
+    float *cos_sin; /* (n_tokens, n_rot / 2, 2) */
+    size_t capacity;
+};
+
+struct cpu_backend {
+    struct backend backend;
+    struct thread_pool *pool;
+    const struct cpu_kernels *kernels;
+    float *scratch; /* (n_threads, CPU_SCRATCH_FLOATS) */
+    struct activation activation;
+    size_t activation_numbers; /* capacity of its arrays */
+    struct rope_table rope;
+    int32_t bad_layer; /* the first whose norm met a number that is not finite; -1: none */
+    bool out_of_memory;
+};
+
+static struct cpu_backend *cpu_of(struct backend *backend)
+{
+    return (struct cpu_backend *)(void *)backend;
+}
+
+static float *scratch_of(const struct cpu_backend *cpu, int thread)
+{
+    return cpu->scratch + (size_t)thread * CPU_SCRATCH_FLOATS;
+}
+
+/* Runs on all threads, or on this one alone where the work is small. */
+static void run(struct cpu_backend *cpu, size_t n_numbers, thread_fn *job, void *context)
+{
+    if (n_numbers < FORK_FROM)
+        job(context, 0, 1);
+    else
+        thread_pool_run(cpu->pool, job, context);
+}
+
+static void *alloc_aligned(size_t n, size_t width)
+{
+    uint64_t bytes;
+    if (!checked_mul(n, width, &bytes) || !checked_add(bytes, 63, &bytes) || bytes > SIZE_MAX / 2)
+        return NULL;
+    return aligned_alloc(64, (size_t)bytes / 64 * 64);
+}
+
+/* ---- memory ---- */
+
+static float *cpu_alloc(struct backend *backend, size_t n)
+{
+    (void)backend;
+    float *memory = alloc_aligned(n, sizeof *memory);
+    if (memory)
+        memset(memory, 0, n * sizeof *memory);
+    return memory;
+}
+
+static void cpu_release(struct backend *backend, float *memory)
+{
+    (void)backend;
+    free(memory);
+}
+
+static enum status cpu_read(struct backend *backend, float *host, const float *from, size_t n, struct error *error)
+{
+    struct cpu_backend *cpu = cpu_of(backend);
+    int32_t bad_layer = cpu->bad_layer;
+    bool out_of_memory = cpu->out_of_memory;
+    cpu->bad_layer = -1;
+    cpu->out_of_memory = false;
+    if (out_of_memory)
+        return error_set(error, STATUS_MEMORY, "out of memory for activations (take a smaller --slice)");
+    if (bad_layer >= 0)
+        return error_set(error, STATUS_NUMERIC, "layer %d computes numbers that are not finite", bad_layer);
+    memcpy(host, from, n * sizeof *host);
+    return STATUS_OK;
+}
+
+/* ---- embed ---- */
+
+static void cpu_embed(struct backend *backend, float *out, const struct weight *table, const int32_t *ids, int32_t n)
+{
+    (void)backend;
+    for (int32_t i = 0; i < n; i++)
+        quant_info(table->type)
+            ->unpack(table->data + (size_t)ids[i] * table->row_bytes, out + i * table->n_cols, (size_t)table->n_cols);
+}
+
+/* ---- norm ---- */
+
+struct norm_job {
+    float *out;
+    const float *x, *weight;
+    int64_t n, n_cols;
+    float epsilon;
+    int32_t layer;
+    struct cpu_backend *cpu;
+};
+
+static void norm_rows(void *context, int thread, int n_threads)
+{
+    struct norm_job *job = context;
+    int64_t begin, end;
+    thread_share(job->n, 1, thread, n_threads, &begin, &end);
+    for (int64_t row = begin; row < end; row++) {
+        const float *x = job->x + row * job->n_cols;
+        float *out = job->out + row * job->n_cols;
+        double sum = 0;
+        for (int64_t i = 0; i < job->n_cols; i++)
+            sum += (double)x[i] * (double)x[i];
+        /* Every layer passes here, so this is where numbers that went wrong are noticed.  Which thread writes it doesn't
+         * matter: all that do write the same layer. */
+        if (!isfinite(sum))
+            __atomic_store_n(&job->cpu->bad_layer, job->layer, __ATOMIC_RELAXED);
+        float scale = (float)(1.0 / sqrt(sum / (double)job->n_cols + (double)job->epsilon));
+        for (int64_t i = 0; i < job->n_cols; i++)
+            out[i] = x[i] * scale * job->weight[i];
+    }
+}
+
+static void cpu_rms_norm(struct backend *backend, float *out, const float *x, const struct weight *weight, int32_t n,
+                         float epsilon, int32_t layer)
+{
+    struct cpu_backend *cpu = cpu_of(backend);
+    int32_t bad_before = cpu->bad_layer;
+    struct norm_job job = {out, x, (const float *)(const void *)weight->data, n, weight->n_cols, epsilon, layer, cpu};
+    run(cpu, (size_t)(n * weight->n_cols), norm_rows, &job);
+    if (bad_before >= 0)
+        cpu->bad_layer = bad_before;
+}
+
+/* ---- matmul ---- */
+
+struct matmul_job {
+    const struct cpu_backend *cpu;
+    const struct product *products;
+    int32_t n_products;
+    struct activation *x;
+};
+
+static void quantise_rows(void *context, int thread, int n_threads)
+{
+    struct matmul_job *job = context;
+    struct activation *x = job->x;
+    int64_t begin, end, blocks = x->n_cols / ACTIVATION_BLOCK;
+    thread_share(x->n_tokens, 1, thread, n_threads, &begin, &end);
+    for (int64_t t = begin; t < end; t++)
+        job->cpu->kernels->quantise(x->x + t * x->n_cols, x->n_cols, x->q + t * x->n_cols, x->scale + t * blocks,
+                                    x->sum + t * blocks);
+}
+
+static void multiply_rows(void *context, int thread, int n_threads)
+{
+    struct matmul_job *job = context;
+    for (int32_t i = 0; i < job->n_products; i++) {
+        const struct product *product = &job->products[i];
+        struct matmul_out out = {product->out, product->weight->n_rows,
+                                 product->bias ? (const float *)(const void *)product->bias->data : NULL,
+                                 product->accumulate};
+        int64_t begin, end;
+        thread_share(product->weight->n_rows, 16, thread, n_threads, &begin, &end);
+        job->cpu->kernels->matmul(product->weight, 0, begin, end, job->x, &out, scratch_of(job->cpu, thread));
+    }
+}
+
+static bool activation_reserve(struct cpu_backend *cpu, size_t n)
+{
+    struct activation *x = &cpu->activation;
+    if (n <= cpu->activation_numbers)
+        return true;
+    free(x->q);
+    free(x->scale);
+    free(x->sum);
+    size_t blocks = n / ACTIVATION_BLOCK + 1;
+    x->q = alloc_aligned(n, sizeof *x->q);
+    x->scale = alloc_aligned(blocks, sizeof *x->scale);
+    x->sum = alloc_aligned(blocks, sizeof *x->sum);
+    bool ok = x->q && x->scale && x->sum;
+    cpu->activation_numbers = ok ? n : 0;
+    return ok;
+}
+
+static void cpu_matmul(struct backend *backend, const struct product *products, int32_t n_products, const float *x,
+                       int32_t n_tokens)
+{
+    struct cpu_backend *cpu = cpu_of(backend);
+    int64_t n_cols = products[0].weight->n_cols;
+    bool words = false;
+    int64_t n_numbers = 0;
+    for (int32_t i = 0; i < n_products; i++) {
+        words |= n_tokens <= cpu->kernels->few_tokens && cpu->kernels->takes_words(products[i].weight->type);
+        n_numbers += products[i].weight->n_rows * n_cols;
+    }
+    size_t n = (size_t)(n_tokens * n_cols);
+    if (words && !activation_reserve(cpu, n)) {
+        cpu->out_of_memory = true;
+        return;
+    }
+    struct activation prepared = cpu->activation;
+    prepared.n_tokens = n_tokens;
+    prepared.n_cols = n_cols;
+    prepared.x = x;
+    struct matmul_job job = {cpu, products, n_products, &prepared};
+    if (words)
+        run(cpu, n, quantise_rows, &job);
+    run(cpu, (size_t)n_numbers, multiply_rows, &job);
+}
+
+/* ---- rope ---- */
+
+/* Positions and frequencies are the same for all heads and layers of a slice, so their table is kept between calls. */
+static bool rope_prepare(struct rope_table *table, const struct rope_settings *settings, int32_t first_position,
+                         int32_t n_tokens)
+{
+    if (table->cos_sin && table->first_position == first_position && table->n_tokens >= n_tokens &&
+        table->settings.n_rot == settings->n_rot && table->settings.theta == settings->theta &&
+        table->settings.scale == settings->scale && table->settings.factors == settings->factors)
+        return true;
+    size_t n = (size_t)n_tokens * (size_t)settings->n_rot;
+    if (n > table->capacity) {
+        free(table->cos_sin);
+        table->cos_sin = alloc_aligned(n, sizeof *table->cos_sin);
+        table->capacity = table->cos_sin ? n : 0;
+        if (!table->cos_sin)
+            return false;
+    }
+    table->settings = *settings;
+    table->first_position = first_position;
+    table->n_tokens = n_tokens;
+    const float *factors = settings->factors ? (const float *)(const void *)settings->factors->data : NULL;
+    float *out = table->cos_sin;
+    for (int32_t t = 0; t < n_tokens; t++) {
+        double position = (double)(first_position + t) * (double)settings->scale;
+        for (int32_t i = 0; i < settings->n_rot / 2; i++) {
+            double angle = position * pow((double)settings->theta, -2.0 * i / settings->n_rot);
+            if (factors)
+                angle /= (double)factors[i];
+            *out++ = (float)cos(angle);
+            *out++ = (float)sin(angle);
+        }
+    }
+    return true;
+}
+
+struct rope_job {
+    float *x;
+    int32_t n_tokens, n_heads, width;
+    const struct rope_table *table;
+    enum rope_kind kind;
+};
+
+static void rotate_rows(void *context, int thread, int n_threads)
+{
+    const struct rope_job *job = context;
+    int32_t n_rot = job->table->settings.n_rot, half = n_rot / 2;
+    int32_t step = job->kind == ROPE_NEOX ? half : 1, stride = job->kind == ROPE_NEOX ? 1 : 2;
+    int64_t begin, end;
+    thread_share(job->n_tokens, 1, thread, n_threads, &begin, &end);
+    for (int64_t t = begin; t < end; t++) {
+        const float *cos_sin = job->table->cos_sin + t * n_rot;
+        for (int32_t head = 0; head < job->n_heads; head++) {
+            float *x = job->x + (t * job->n_heads + head) * job->width;
+            for (int32_t i = 0; i < half; i++) {
+                float *a = x + i * stride, *b = a + step, c = cos_sin[2 * i], s = cos_sin[2 * i + 1];
+                float first = *a * c - *b * s;
+                *b = *a * s + *b * c;
+                *a = first;
+            }
+        }
+    }
+}
+
+static void cpu_rope(struct backend *backend, float *x, int32_t n_tokens, int32_t first_position, int32_t n_heads,
+                     int32_t width, const struct rope_settings *settings)
+{
+    struct cpu_backend *cpu = cpu_of(backend);
+    if (!rope_prepare(&cpu->rope, settings, first_position, n_tokens)) {
+        cpu->out_of_memory = true;
+        return;
+    }
+    struct rope_job job = {x, n_tokens, n_heads, width, &cpu->rope, settings->kind};
+    run(cpu, (size_t)n_tokens * (size_t)n_heads * (size_t)width, rotate_rows, &job);
+}
+
+/* ---- cache ---- */
+
+/* Q8_0: blocks of 32 numbers: a half-precision scale, then 32 signed bytes. */
+static void pack_q8_0(unsigned char *to, const float *x, int32_t n)
+{
+    for (int32_t i = 0; i < n; i += 32, to += 34) {
+        float greatest = 0;
+        for (int32_t k = 0; k < 32; k++)
+            greatest = fmaxf(greatest, fabsf(x[i + k]));
+        float scale = greatest / 127.0f, inverse = scale > 0 ? 1.0f / scale : 0;
+        uint16_t half = half_from_float(scale);
+        memcpy(to, &half, 2);
+        for (int32_t k = 0; k < 32; k++)
+            to[2 + k] = (unsigned char)(int8_t)lrintf(x[i + k] * inverse);
+    }
+}
+
+static void pack_row(enum quant_type type, unsigned char *to, const float *x, int32_t n)
+{
+    if (type == QUANT_F32) {
+        memcpy(to, x, (size_t)n * sizeof *x);
+    } else if (type == QUANT_Q8_0) {
+        pack_q8_0(to, x, n);
+    } else {
+        for (int32_t i = 0; i < n; i++) {
+            uint16_t half = half_from_float(x[i]);
+            memcpy(to + 2 * (size_t)i, &half, 2);
+        }
+    }
+}
+
+static void cpu_kv_store(struct backend *backend, struct kvcache *cache, int32_t layer, int32_t first_cell,
+                         int32_t n_tokens, const float *keys, const float *values)
+{
+    (void)backend;
+    for (int32_t t = 0; t < n_tokens; t++) {
+        size_t cell = (size_t)(first_cell + t);
+        pack_row(cache->type, kvcache_keys(cache, layer) + cell * cache->k_row_bytes, keys + t * cache->k_elements,
+                 cache->k_elements);
+        pack_row(cache->type, kvcache_values(cache, layer) + cell * cache->v_row_bytes, values + t * cache->v_elements,
+                 cache->v_elements);
+    }
+}
+
+/* ---- attention ---- */
+
+struct attention_job {
+    const struct cpu_backend *cpu;
+    const struct attention_settings *settings;
+    struct attention_tile tile; /* what all tiles share */
+    const unsigned char *keys, *values;
+    const float *q;
+    float *out;
+    int32_t tokens_a_tile, heads_a_tile; /* heads_a_tile divides the query heads of a KV head */
+};
+
+/* Tiles are dealt in turn: later ones are longer, so shares in a row would not be even. */
+static void attend_tiles(void *context, int thread, int n_threads)
+{
+    const struct attention_job *job = context;
+    const struct attention_settings *s = job->settings;
+    int32_t group = s->n_head / s->n_head_kv;
+    int32_t n_head_tiles = s->n_head / job->heads_a_tile;
+    int32_t n_token_tiles = (s->n_tokens + job->tokens_a_tile - 1) / job->tokens_a_tile;
+    for (int64_t i = thread; i < (int64_t)n_head_tiles * n_token_tiles; i += n_threads) {
+        int32_t first_token = (int32_t)(i / n_head_tiles) * job->tokens_a_tile;
+        int32_t first_head = (int32_t)(i % n_head_tiles) * job->heads_a_tile;
+        int32_t kv_head = first_head / group;
+        struct attention_tile tile = job->tile;
+        tile.keys += kv_row_bytes(tile.type, tile.k_width) * (size_t)kv_head;
+        tile.values += kv_row_bytes(tile.type, tile.v_width) * (size_t)kv_head;
+        tile.n_tokens = s->n_tokens - first_token < job->tokens_a_tile ? s->n_tokens - first_token : job->tokens_a_tile;
+        tile.n_heads = job->heads_a_tile;
+        tile.position = s->first_position + first_token;
+        tile.q = job->q + first_token * tile.q_stride + first_head * tile.k_width;
+        tile.out = job->out + first_token * tile.out_stride + first_head * tile.v_width;
+        job->cpu->kernels->attention(&tile, scratch_of(job->cpu, thread));
+    }
+}
+
+/* The greatest divisor of the group that leaves enough tiles for every thread. */
+static int32_t choose_heads_a_tile(const struct attention_settings *s, int n_threads)
+{
+    int32_t group = s->n_head / s->n_head_kv;
+    for (int32_t heads = group < CPU_TILE_QUERIES ? group : CPU_TILE_QUERIES; heads > 1; heads--)
+        if (group % heads == 0 && (int64_t)s->n_head / heads * s->n_tokens >= (int64_t)n_threads * TILES_PER_THREAD)
+            return heads;
+    return 1;
+}
+
+static void cpu_attention(struct backend *backend, float *out, const float *q, const struct kvcache *cache,
+                          int32_t layer, const struct attention_settings *s)
+{
+    struct cpu_backend *cpu = cpu_of(backend);
+    struct attention_job job = {
+        .cpu = cpu,
+        .settings = s,
+        .q = q,
+        .out = out,
+        .heads_a_tile = choose_heads_a_tile(s, thread_pool_size(cpu->pool)),
+        .tile = {.type = cache->type,
+                 .keys = kvcache_keys(cache, layer),
+                 .values = kvcache_values(cache, layer),
+                 .k_row_bytes = cache->k_row_bytes,
+                 .v_row_bytes = cache->v_row_bytes,
+                 .k_width = s->n_embd_head_k,
+                 .v_width = s->n_embd_head_v,
+                 .q_stride = (int64_t)s->n_head * s->n_embd_head_k,
+                 .out_stride = (int64_t)s->n_head * s->n_embd_head_v,
+                 .scale = s->scale},
+    };
+    job.tokens_a_tile = CPU_TILE_QUERIES / job.heads_a_tile;
+    size_t n_cells = (size_t)s->first_position + (size_t)s->n_tokens;
+    run(cpu, n_cells * (size_t)s->n_tokens * (size_t)s->n_head * (size_t)s->n_embd_head_k, attend_tiles, &job);
+}
+
+/* ---- gate ---- */
+
+struct gate_job {
+    const struct cpu_backend *cpu;
+    float *gate;
+    const float *up;
+    size_t n;
+};
+
+static void gate_share(void *context, int thread, int n_threads)
+{
+    const struct gate_job *job = context;
+    int64_t begin, end;
+    thread_share((int64_t)job->n, 64, thread, n_threads, &begin, &end);
+    job->cpu->kernels->silu_gate(job->gate + begin, job->up + begin, (size_t)(end - begin));
+}
+
+static void cpu_silu_gate(struct backend *backend, float *gate, const float *up, size_t n)
+{
+    struct cpu_backend *cpu = cpu_of(backend);
+    struct gate_job job = {cpu, gate, up, n};
+    run(cpu, n, gate_share, &job);
+}
+
+/* ---- the backend ---- */
+
+static void cpu_free(struct backend *backend)
+{
+    if (!backend)
+        return;
+    struct cpu_backend *cpu = cpu_of(backend);
+    free(cpu->scratch);
+    free(cpu->activation.q);
+    free(cpu->activation.scale);
+    free(cpu->activation.sum);
+    free(cpu->rope.cos_sin);
+    free(cpu);
+}
+
+static const struct backend_ops cpu_ops = {
+    .name = "cpu",
+    .free = cpu_free,
+    .alloc = cpu_alloc,
+    .release = cpu_release,
+    .read = cpu_read,
+    .embed = cpu_embed,
+    .rms_norm = cpu_rms_norm,
+    .matmul = cpu_matmul,
+    .rope = cpu_rope,
+    .kv_store = cpu_kv_store,
+    .attention = cpu_attention,
+    .silu_gate = cpu_silu_gate,
+};
+
+const struct cpu_kernels *cpu_kernels_at(size_t i)
+{
+    static const struct cpu_kernels *const sets[] = {
+#if defined(__x86_64__)
+        &cpu_avx2_kernels,
+#endif
+        &cpu_scalar_kernels,
+    };
+    return i < sizeof sets / sizeof *sets ? sets[i] : NULL;
+}
+
+static enum status choose_kernels(const char *name, const struct cpu_kernels **out, struct error *error)
+{
+    char known[96] = "";
+    for (size_t i = 0; cpu_kernels_at(i); i++) {
+        const struct cpu_kernels *kernels = cpu_kernels_at(i);
+        bool is_named = name && strcmp(name, kernels->name) == 0;
+        if ((!name || is_named) && kernels->is_available()) {
+            *out = kernels;
+            return STATUS_OK;
+        }
+        if (is_named)
+            return error_set(error, STATUS_UNSUPPORTED, "this CPU has no %s", name);
+        size_t used = strlen(known);
+        if (used + strlen(kernels->name) + 2 < sizeof known) {
+            memcpy(known + used, " ", 2);
+            memcpy(known + used + 1, kernels->name, strlen(kernels->name) + 1);
+        }
+    }
+    return error_set(error, STATUS_ARGUMENT, "unknown instruction set %s: known are%s", name, known);
+}
+
+enum status cpu_backend_new(struct thread_pool *pool, const char *name, struct backend **out, struct error *error)
+{
+    const struct cpu_kernels *kernels = NULL;
+    enum status status = choose_kernels(name, &kernels, error);
+    if (status)
+        return status;
+    struct cpu_backend *cpu = calloc(1, sizeof *cpu);
+    if (!cpu)
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    cpu->backend.ops = &cpu_ops;
+    cpu->pool = pool;
+    cpu->kernels = kernels;
+    cpu->bad_layer = -1;
+    cpu->scratch = alloc_aligned((size_t)thread_pool_size(pool) * CPU_SCRATCH_FLOATS, sizeof *cpu->scratch);
+    if (!cpu->scratch) {
+        cpu_free(&cpu->backend);
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    }
+    *out = &cpu->backend;
+    return STATUS_OK;
+}
+
+const char *cpu_backend_kernels(const struct backend *backend)
+{
+    return ((const struct cpu_backend *)(const void *)backend)->kernels->name;
+}

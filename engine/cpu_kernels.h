@@ -1,0 +1,77 @@
+/* cpu_kernels: what an instruction set offers to the CPU backend: the inner loops, each run by one thread on its share.
+ *
+ * cpu_scalar.c is the plain truth, in float with double sums and no quantised activations.  The others are tested against
+ * it.  Every kernel gives a number the same value whatever the tile, slice or share that it was computed in: so results
+ * don't depend on the number of threads. */
+#ifndef FATHOM_ENGINE_CPU_KERNELS_H
+#define FATHOM_ENGINE_CPU_KERNELS_H
+
+#include "engine/base.h"
+#include "engine/model.h"
+#include "engine/quant.h"
+
+enum { ACTIVATION_BLOCK = 32 };
+
+/* The input of a matmul, prepared once for all weights it meets: n_tokens rows of n_cols numbers.  Where the 16-bit form
+ * was asked for: block b of a row is q[32b..] · scale[b], and sum[b] = scale[b] · Σq. */
+struct activation {
+    int32_t n_tokens;
+    int64_t n_cols;
+    const float *x;
+    int16_t *q;
+    float *scale, *sum; /* (n_tokens, n_cols / 32) */
+};
+
+/* Where a matmul's results go: out[t * stride + row] = value + bias[row], or += . */
+struct matmul_out {
+    float *out;
+    int64_t stride;
+    const float *bias; /* may be NULL */
+    bool accumulate;
+};
+
+/* One tile of attention: queries of n_tokens tokens from position on and n_heads query heads, all on one KV head.
+ * The query of token t and head h lies at q + t * q_stride + h * k_width, its result at out + t * out_stride + h * v_width. */
+struct attention_tile {
+    enum quant_type type;               /* of keys and values: F32, F16 or Q8_0 */
+    const unsigned char *keys, *values; /* cell 0 of this KV head */
+    size_t k_row_bytes, v_row_bytes;
+    int32_t k_width, v_width;
+    int32_t n_tokens, n_heads, position;
+    const float *q;
+    float *out;
+    int64_t q_stride, out_stride;
+    float scale;
+};
+
+enum {
+    CPU_SCRATCH_FLOATS = 192 * 1024, /* of each thread, aligned to 64 bytes; more than MODEL_MAX_WIDTH */
+    CPU_TILE_QUERIES = 16,           /* n_tokens * n_heads of a tile is at most this */
+};
+
+struct cpu_kernels {
+    const char *name;
+    bool (*is_available)(void); /* on the CPU we run on */
+
+    /* Whether weights of this type read the input's 16-bit form, where it has at most few_tokens tokens. */
+    bool (*takes_words)(enum quant_type type);
+    int32_t few_tokens;
+    /* One row of n numbers, n a multiple of 32. */
+    void (*quantise)(const float *x, int64_t n, int16_t *q, float *scale, float *sum);
+
+    /* Rows [begin, end) of matrix mat against all tokens of x. */
+    void (*matmul)(const struct weight *weight, int64_t mat, int64_t begin, int64_t end, const struct activation *x,
+                   const struct matmul_out *out, float *scratch);
+    void (*attention)(const struct attention_tile *tile, float *scratch);
+    void (*silu_gate)(float *gate, const float *up, size_t n);
+};
+
+extern const struct cpu_kernels cpu_scalar_kernels;
+#if defined(__x86_64__)
+extern const struct cpu_kernels cpu_avx2_kernels;
+#endif
+
+/* The i-th set, best first; NULL at the end. */
+const struct cpu_kernels *cpu_kernels_at(size_t i);
+
+#endif

@@ -1,0 +1,85 @@
+/* cpu_scalar: the kernels in plain C: the truth that every fast kernel is held against, and what runs on any CPU. */
+#include "engine/cpu_kernels.h"
+
+#include <math.h>
+
+static bool always(void)
+{
+    return true;
+}
+
+static bool never_words(enum quant_type type)
+{
+    (void)type;
+    return false;
+}
+
+static double dot(const float *a, const float *b, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+static void matmul(const struct weight *weight, int64_t mat, int64_t begin, int64_t end, const struct activation *x,
+                   const struct matmul_out *out, float *scratch)
+{
+    for (int64_t row = begin; row < end; row++) {
+        const unsigned char *data = weight->data + (size_t)(mat * weight->n_rows + row) * weight->row_bytes;
+        quant_info(weight->type)->unpack(data, scratch, (size_t)weight->n_cols);
+        for (int32_t t = 0; t < x->n_tokens; t++) {
+            float *to = out->out + t * out->stride + row;
+            float value = (float)dot(scratch, x->x + t * x->n_cols, weight->n_cols);
+            if (out->bias)
+                value += out->bias[row];
+            *to = out->accumulate ? *to + value : value;
+        }
+    }
+}
+
+/* softmax(scale · q · keysᵀ) · values over cells 0..last, in two passes over the cells: the greatest score first. */
+static void attend(const struct attention_tile *tile, const float *q, int32_t last, float *out, float *row)
+{
+    const struct quant_info *info = quant_info(tile->type);
+    double greatest = -INFINITY, total = 0;
+    for (int32_t cell = 0; cell <= last; cell++) {
+        info->unpack(tile->keys + (size_t)cell * tile->k_row_bytes, row, (size_t)tile->k_width);
+        greatest = fmax(greatest, dot(q, row, tile->k_width) * (double)tile->scale);
+    }
+    for (int32_t i = 0; i < tile->v_width; i++)
+        out[i] = 0;
+    for (int32_t cell = 0; cell <= last; cell++) {
+        info->unpack(tile->keys + (size_t)cell * tile->k_row_bytes, row, (size_t)tile->k_width);
+        double share = exp(dot(q, row, tile->k_width) * (double)tile->scale - greatest);
+        total += share;
+        info->unpack(tile->values + (size_t)cell * tile->v_row_bytes, row, (size_t)tile->v_width);
+        for (int32_t i = 0; i < tile->v_width; i++)
+            out[i] += (float)share * row[i];
+    }
+    for (int32_t i = 0; i < tile->v_width; i++)
+        out[i] = (float)((double)out[i] / total);
+}
+
+static void attention(const struct attention_tile *tile, float *scratch)
+{
+    for (int32_t t = 0; t < tile->n_tokens; t++)
+        for (int32_t h = 0; h < tile->n_heads; h++)
+            attend(tile, tile->q + t * tile->q_stride + h * tile->k_width, tile->position + t,
+                   tile->out + t * tile->out_stride + h * tile->v_width, scratch);
+}
+
+static void silu_gate(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+const struct cpu_kernels cpu_scalar_kernels = {
+    .name = "scalar",
+    .is_available = always,
+    .takes_words = never_words,
+    .matmul = matmul,
+    .attention = attention,
+    .silu_gate = silu_gate,
+};

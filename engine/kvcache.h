@@ -1,0 +1,35 @@
+/* kvcache: the memory of keys and values, one row a cell and layer.
+ *
+ *   keys of layer l:   n_ctx rows of k_elements numbers (all KV heads of one token, one after another), likewise values
+ *
+ * Rows are F16, F32 or Q8_0 (blocks of 32 with a half-precision scale).  The memory is reserved at once and used page by
+ * page as cells are written, so a long context that nobody fills costs nothing. */
+#ifndef FATHOM_ENGINE_KVCACHE_H
+#define FATHOM_ENGINE_KVCACHE_H
+
+#include "engine/base.h"
+#include "engine/engine.h"
+#include "engine/quant.h"
+
+struct kvcache {
+    enum quant_type type;
+    int32_t n_ctx, n_layer;
+    int32_t k_elements, v_elements; /* of one cell in one layer */
+    size_t k_row_bytes, v_row_bytes;
+    unsigned char *memory; /* mapped; layer after layer: keys, then values */
+    size_t n_bytes;
+};
+
+enum quant_type kv_quant_type(enum kv_type kv);
+/* Bytes of a row of n numbers; 0 where n is no multiple of the type's block. */
+size_t kv_row_bytes(enum quant_type type, int32_t n);
+
+/* STATUS_MEMORY with the figures; STATUS_UNSUPPORTED where the head width doesn't fit the type's blocks. */
+enum status kvcache_init(struct kvcache *cache, enum kv_type kv, int32_t n_ctx, int32_t n_layer, int32_t k_elements,
+                         int32_t v_elements, struct error *error);
+void kvcache_deinit(struct kvcache *cache);
+
+unsigned char *kvcache_keys(const struct kvcache *cache, int32_t layer);   /* row 0 */
+unsigned char *kvcache_values(const struct kvcache *cache, int32_t layer); /* row 0 */
+
+#endif
