@@ -1,0 +1,23 @@
+/* engine_private: what engine.c and session.c share. */
+#ifndef FATHOM_ENGINE_ENGINE_PRIVATE_H
+#define FATHOM_ENGINE_ENGINE_PRIVATE_H
+
+#include "engine/backend.h"
+#include "engine/engine.h"
+#include "engine/model.h"
+#include "engine/threads.h"
+#include "engine/tokenizer.h"
+
+struct engine {
+    struct model *model;
+    struct tokenizer *tokenizer;
+    struct chat_template *chat; /* NULL: chat_error says why */
+    struct error chat_error;
+    struct thread_pool *pool;
+    struct backend *backend;
+    struct model_info *info;
+    char *bos, *eos; /* texts for chat rendering */
+    double load_ms;
+};
+
+#endif

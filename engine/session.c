@@ -1,0 +1,309 @@
+/* session: one sequence of tokens, its KV cache, and generation.  The contract is in engine.h.
+ *
+ * Invariant: cells [0, tokens.n) of the cache hold exactly what the model computes of tokens.  logits belong to the last
+ * token where has_logits is set.  Whatever changes tokens keeps both, or clears has_logits. */
+#include "engine/engine_private.h"
+#include "engine/forward.h"
+
+#include <stdlib.h>
+
+struct session {
+    struct engine *engine;
+    struct session_options options;
+    struct kvcache cache;
+    struct workspace workspace;
+    struct tokens tokens;
+    float *logits; /* (n_vocab) */
+    bool has_logits;
+};
+
+enum { DEFAULT_SLICE = 256, MAX_SLICE = 8192, SCORE_SLICE = 128 };
+
+enum status session_open(struct engine *engine, const struct session_options *options, struct session **out,
+                         struct error *error)
+{
+    const struct hparams *h = &engine->model->hparams;
+    struct session_options settled = *options;
+    if (settled.n_ctx == 0)
+        settled.n_ctx = engine_default_context(engine, settled.kv);
+    if (settled.n_slice == 0)
+        settled.n_slice = DEFAULT_SLICE;
+    if (settled.n_ctx < 1)
+        return error_set(error, STATUS_ARGUMENT, "a context of %d tokens: must be at least 1", settled.n_ctx);
+    if (settled.n_slice < 1 || settled.n_slice > MAX_SLICE)
+        return error_set(error, STATUS_ARGUMENT, "slices of %d tokens: must be 1 to %d", settled.n_slice, MAX_SLICE);
+    if (settled.n_slice > settled.n_ctx)
+        settled.n_slice = settled.n_ctx;
+    struct session *session = calloc(1, sizeof *session);
+    if (!session)
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    session->engine = engine;
+    session->options = settled;
+    session->logits = calloc((size_t)h->n_vocab, sizeof *session->logits);
+    enum status status = session->logits ? STATUS_OK : error_set(error, STATUS_MEMORY, "out of memory");
+    if (!status)
+        status = kvcache_init(&session->cache, settled.kv, settled.n_ctx, h->n_layer, h->n_head_kv * h->n_embd_head_k,
+                              h->n_head_kv * h->n_embd_head_v, error);
+    if (!status)
+        status = workspace_init(&session->workspace, engine->backend, engine->model, settled.n_slice, error);
+    if (status) {
+        session_close(session);
+        return status;
+    }
+    *out = session;
+    return STATUS_OK;
+}
+
+void session_close(struct session *session)
+{
+    if (!session)
+        return;
+    workspace_deinit(&session->workspace);
+    kvcache_deinit(&session->cache);
+    tokens_deinit(&session->tokens);
+    free(session->logits);
+    free(session);
+}
+
+int32_t session_n_ctx(const struct session *session)
+{
+    return session->options.n_ctx;
+}
+
+const int32_t *session_tokens(const struct session *session, size_t *n)
+{
+    *n = session->tokens.n;
+    return session->tokens.ids;
+}
+
+size_t session_kv_bytes(const struct session *session)
+{
+    return session->cache.n_bytes;
+}
+
+const float *session_logits(const struct session *session)
+{
+    return session->has_logits ? session->logits : NULL;
+}
+
+static enum status check_ids(const struct session *session, const int32_t *ids, size_t n, struct error *error)
+{
+    int32_t n_vocab = session->engine->model->hparams.n_vocab;
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= n_vocab)
+            return error_set(error, STATUS_RANGE, "token id %d: the vocabulary has 0 to %d", ids[i], n_vocab - 1);
+    return STATUS_OK;
+}
+
+/* Evaluates n more tokens, at most a slice, of which the last n_logits rows are copied to logits. */
+static enum status evaluate(struct session *session, const int32_t *ids, int32_t n, int32_t n_logits, float *logits,
+                            struct error *error)
+{
+    const struct slice_of_tokens slice = {ids, n, (int32_t)session->tokens.n, n_logits};
+    session->has_logits = false;
+    enum status status = forward_slice(session->engine->model, &session->workspace, &session->cache, &slice,
+                                       session->options.cancel, logits, error);
+    if (status)
+        return status;
+    tokens_append_all(&session->tokens, ids, (size_t)n);
+    return tokens_status(&session->tokens, error);
+}
+
+static void report_progress(const struct session *session, size_t done, size_t total)
+{
+    if (session->options.progress)
+        session->options.progress(session->options.progress_context, "reading", done, total);
+}
+
+static size_t common_prefix(const struct session *session, const int32_t *ids, size_t n)
+{
+    size_t shared = 0;
+    while (shared < n && shared < session->tokens.n && session->tokens.ids[shared] == ids[shared])
+        shared++;
+    return shared;
+}
+
+enum status session_sync(struct session *session, const int32_t *ids, size_t n, struct sync_report *report,
+                         struct error *error)
+{
+    if (report)
+        *report = (struct sync_report){0, 0};
+    if (n == 0)
+        return error_set(error, STATUS_ARGUMENT, "there is nothing to evaluate: no tokens");
+    if (n > (size_t)session->options.n_ctx)
+        return error_set(error, STATUS_RANGE, "%zu tokens are more than the context of %d", n, session->options.n_ctx);
+    enum status status = check_ids(session, ids, n, error);
+    if (status)
+        return status;
+    size_t kept = common_prefix(session, ids, n);
+    if (kept == n && session->tokens.n == n && session->has_logits) {
+        if (report)
+            report->n_reused = n;
+        return STATUS_OK;
+    }
+    /* The logits after the last token are wanted: it is evaluated again where they are gone. */
+    if (kept == n)
+        kept = n - 1;
+    if (kept < session->tokens.n) {
+        session->tokens.n = kept;
+        session->has_logits = false;
+    }
+    if (report)
+        report->n_reused = kept;
+    while (session->tokens.n < n) {
+        size_t done = session->tokens.n, left = n - done;
+        int32_t now = left < (size_t)session->options.n_slice ? (int32_t)left : session->options.n_slice;
+        bool is_last = (size_t)now == left;
+        report_progress(session, done - kept, n - kept);
+        status = evaluate(session, ids + done, now, is_last ? 1 : 0, session->logits, error);
+        if (status)
+            return status;
+        session->has_logits = is_last;
+        if (report)
+            report->n_evaluated = session->tokens.n - kept;
+    }
+    report_progress(session, n - kept, n - kept);
+    return STATUS_OK;
+}
+
+enum status session_append(struct session *session, int32_t id, struct error *error)
+{
+    enum status status = check_ids(session, &id, 1, error);
+    if (status)
+        return status;
+    if (session->tokens.n >= (size_t)session->options.n_ctx)
+        return error_set(error, STATUS_RANGE, "the context of %d tokens is full", session->options.n_ctx);
+    status = evaluate(session, &id, 1, 1, session->logits, error);
+    session->has_logits = status == STATUS_OK;
+    return status;
+}
+
+enum status session_score(struct session *session, const int32_t *ids, size_t n, size_t first, score_fn *score,
+                          void *context, struct error *error)
+{
+    int32_t n_vocab = session->engine->model->hparams.n_vocab;
+    if (n > (size_t)session->options.n_ctx)
+        return error_set(error, STATUS_RANGE, "%zu tokens are more than the context of %d", n, session->options.n_ctx);
+    enum status status = check_ids(session, ids, n, error);
+    int32_t n_slice = session->options.n_slice < SCORE_SLICE ? session->options.n_slice : SCORE_SLICE;
+    if (!status)
+        status = workspace_reserve_logits(&session->workspace, session->engine->model, n_slice, error);
+    if (status)
+        return status;
+    float *logits = calloc((size_t)n_slice * (size_t)n_vocab, sizeof *logits);
+    if (!logits)
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    tokens_clear(&session->tokens);
+    session->has_logits = false;
+    bool wants_more = true;
+    while (!status && wants_more && session->tokens.n < n) {
+        size_t done = session->tokens.n, left = n - done;
+        int32_t now = left < (size_t)n_slice ? (int32_t)left : n_slice;
+        size_t skipped = first > done ? first - done : 0;
+        int32_t n_logits = skipped < (size_t)now ? now - (int32_t)skipped : 0;
+        report_progress(session, done, n);
+        status = evaluate(session, ids + done, now, n_logits, logits, error);
+        for (int32_t i = 0; !status && wants_more && i < n_logits; i++)
+            wants_more = score(context, done + (size_t)(now - n_logits + i), logits + (int64_t)i * n_vocab);
+    }
+    free(logits);
+    return status;
+}
+
+/* ---- generation ---- */
+
+struct generation {
+    struct session *session;
+    struct sampler *sampler;
+    const struct generate_options *options;
+    struct generate_result *result;
+    struct text_stream *stream;
+    struct buffer text; /* what may be shown and was not yet */
+    uint64_t begin_ns;
+};
+
+/* False where the callback wants no more. */
+static bool show(struct generation *g)
+{
+    bool goes_on = true;
+    if (g->text.size && g->options->on_text)
+        goes_on = g->options->on_text(g->options->context, g->text.data, g->text.size);
+    buffer_clear(&g->text);
+    return goes_on;
+}
+
+static bool is_cancelled(const struct session *session)
+{
+    return session->options.cancel && atomic_load_explicit(session->options.cancel, memory_order_relaxed);
+}
+
+/* Samples, shows and appends until something ends it. */
+static enum status generate_tokens(struct generation *g, struct error *error)
+{
+    struct session *session = g->session;
+    struct generate_result *result = g->result;
+    int64_t limit = g->options->n_predict;
+    for (;;) {
+        if (limit >= 0 && result->n_tokens >= (size_t)limit) {
+            result->stop = GENERATE_LIMIT;
+            return STATUS_OK;
+        }
+        if (is_cancelled(session)) {
+            result->stop = GENERATE_CANCELLED;
+            return STATUS_OK;
+        }
+        int32_t id;
+        enum status status = sampler_pick(g->sampler, session->logits, &id, error);
+        if (status)
+            return status;
+        if (tokenizer_is_end(session->engine->tokenizer, id)) {
+            result->stop = GENERATE_END;
+            return STATUS_OK;
+        }
+        if (session->tokens.n >= (size_t)session->options.n_ctx) {
+            result->stop = GENERATE_CONTEXT;
+            return STATUS_OK;
+        }
+        if (result->n_tokens == 0)
+            result->first_ms = (double)(clock_now_ns() - g->begin_ns) / 1e6;
+        sampler_accept(g->sampler, id);
+        struct slice piece = tokenizer_piece(session->engine->tokenizer, id, false);
+        bool is_stopped = text_stream_push(g->stream, piece.data, piece.size, &g->text);
+        bool goes_on = show(g);
+        /* The token enters the session even where it ended the answer: it was said. */
+        status = session_append(session, id, error);
+        if (status == STATUS_CANCELLED) {
+            result->stop = GENERATE_CANCELLED;
+            return STATUS_OK;
+        }
+        if (status)
+            return status;
+        result->n_tokens++;
+        if (is_stopped || !goes_on) {
+            result->stop = is_stopped ? GENERATE_STRING : GENERATE_CANCELLED;
+            return STATUS_OK;
+        }
+    }
+}
+
+enum status session_generate(struct session *session, struct sampler *sampler, const struct generate_options *options,
+                             struct generate_result *result, struct error *error)
+{
+    *result = (struct generate_result){.stop = GENERATE_CANCELLED};
+    if (!session->has_logits)
+        return error_set(error, STATUS_ARGUMENT, "there is nothing to continue: no tokens were evaluated");
+    struct generation g = {
+        .session = session, .sampler = sampler, .options = options, .result = result, .begin_ns = clock_now_ns()};
+    enum status status = text_stream_new(options->stops, options->n_stops, &g.stream, error);
+    if (status)
+        return status;
+    status = generate_tokens(&g, error);
+    result->decode_ms = (double)(clock_now_ns() - g.begin_ns) / 1e6;
+    text_stream_finish(g.stream, &g.text);
+    show(&g);
+    if (status == STATUS_OK)
+        status = buffer_status(&g.text, error);
+    buffer_deinit(&g.text);
+    text_stream_free(g.stream);
+    return status;
+}
