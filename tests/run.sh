@@ -38,7 +38,7 @@ run_one() { # NAME COMMAND...
         FATHOM_TEST_MODEL="$root/build/test-data/models/SmolLM2-135M-Instruct.Q4_1.gguf" \
         ${FATHOM_CPU:+FATHOM_CPU="$FATHOM_CPU"} ${LSAN_OPTIONS:+LSAN_OPTIONS="$LSAN_OPTIONS"} \
         ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=1}" UBSAN_OPTIONS=print_stacktrace=1 \
-        TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1}" CMOCKA_MESSAGE_OUTPUT=TAP PYTHONDONTWRITEBYTECODE=1 \
+        TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1}" PYTHON="${PYTHON:-python3}" CMOCKA_MESSAGE_OUTPUT=TAP PYTHONDONTWRITEBYTECODE=1 \
         timeout -k 10 "$limit" "$@" </dev/null || status=$?; } >"$work/log" 2>&1
 
     read -r good bad skipped planned < <(count_tap)

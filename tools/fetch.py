@@ -6,6 +6,7 @@ it is whole.  Stamps in build/stamps save the second look.  What is said goes to
 """
 
 import fnmatch
+import glob
 import hashlib
 import os
 import shutil
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -41,6 +43,9 @@ def read_list():
 
 def copy_checked(source, target, size, sha256):
     """Copies the stream source to the path target, which appears only when size and hash are right."""
+    for left in glob.glob(glob.escape(target) + ".*.part"):  # by a process that was killed
+        if os.path.getmtime(left) < time.time() - 3600:
+            os.unlink(left)
     part = f"{target}.{os.getpid()}.part"
     digest, n = hashlib.sha256(), 0
     try:
@@ -109,6 +114,8 @@ def download(folder, name, version, kind, sha256):
     command += ["--retries", "3", "--require-hashes", "--no-build-isolation", "--dest", files]
     command += ["--only-binary" if kind == "wheel" else "--no-binary", ":all:", "-r", os.path.join(folder, "pinned.txt")]
     environment = dict(os.environ, PYTHONPATH=os.path.join(folder, "stand-in"))
+    # pip tells the index which rustc there is; the one that rustup installs writes into the home when it is asked.
+    environment["RUSTUP_HOME"] = os.path.join(folder, "rustup")
     watched = sys.stderr.isatty()  # pip draws its progress for somebody who watches; otherwise only its errors are kept
     result = subprocess.run(
         command,
@@ -189,9 +196,10 @@ def unpack(archive, folder, rows):
         for member in tar:
             inside = member.name.partition("/")[2]
             for _, pattern, name in rows:
-                if member.isfile() and fnmatch.fnmatchcase(inside, pattern):
+                place, file = os.path.split(inside)
+                if member.isfile() and place == os.path.dirname(pattern) and fnmatch.fnmatchcase(inside, pattern):
                     os.makedirs(os.path.join(folder, name), exist_ok=True)
-                    with open(os.path.join(folder, name, os.path.basename(inside)), "wb") as out:
+                    with open(os.path.join(folder, name, file), "wb") as out:
                         shutil.copyfileobj(tar.extractfile(member), out)
 
 
