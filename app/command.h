@@ -96,6 +96,11 @@ uint64_t settings_seed(const struct settings *settings);
 /* Temperature and the rest as set; penalties over the whole answer. */
 struct sampler_options settings_sampler(const struct settings *settings);
 
+/* Reads the ids that the option holds as text, or stdin where it says "-".  STATUS_ARGUMENT names the option: what is no
+ * number, or no token of the vocabulary. */
+enum status command_read_ids(const struct command_context *context, enum option_id id, int32_t n_vocab,
+                             struct tokens *out, struct error *error);
+
 /* Finds the model that settings name and opens it.  The message says what to do about it. */
 enum status settings_open_engine(const struct settings *settings, struct engine **out, struct error *error);
 

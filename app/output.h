@@ -14,7 +14,7 @@ struct output {
     int fd;
     struct buffer pending;
     int failure;               /* errno of the first write that failed, or 0 */
-    bool is_terminal;          /* fd is one, and it is not dumb */
+    bool is_terminal;          /* fd is one */
     bool is_colored;           /* colour is wanted here: --color, NO_COLOR, --plain, the terminal */
     const atomic_bool *cancel; /* may be NULL: a blocked write gives up when set */
 };
@@ -30,12 +30,16 @@ void output_deinit(struct output *output); /* flushes */
  * a paragraph's line as it is; lines that begin with a space are kept unwrapped. */
 void output_wrapped(struct output *output, const char *text, size_t indent, size_t column, size_t width);
 
+/* Appends text that came from outside, drawn so that it can't act on a terminal. */
+void output_visible(struct buffer *out, const char *text);
+
 /* ---- JSON ---- */
 
 struct cJSON;
 
 /* A string node of any bytes: NUL included, invalid UTF-8 as U+FFFD.  NULL where memory ran out. */
 struct cJSON *json_text(const char *bytes, size_t size);
+void json_add(struct cJSON *object, const char *key, struct cJSON *node); /* takes node; NULL: memory ran out */
 void json_add_text(struct cJSON *object, const char *key, const char *text);
 void json_add_integer(struct cJSON *object, const char *key, int64_t value); /* exact, never in exponent form */
 void json_add_real(struct cJSON *object, const char *key, double value,
