@@ -23,7 +23,7 @@ struct turn {
 const char *turn_stop_name(enum generate_stop stop)
 {
     static const char *const names[] = {
-        [GENERATE_END] = "end",         [GENERATE_LIMIT] = "limit",         [GENERATE_STRING] = "string",
+        [GENERATE_END] = "eot",         [GENERATE_LIMIT] = "limit",         [GENERATE_STRING] = "string",
         [GENERATE_CONTEXT] = "context", [GENERATE_CANCELLED] = "cancelled",
     };
     return names[stop];

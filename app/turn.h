@@ -60,7 +60,7 @@ struct turn_result {
     double decode_ms;        /* from the first sampled token to the last */
 };
 
-/* "end", "limit", "string", "context", "cancelled". */
+/* "eot" (the model ended its turn), "limit", "string", "context", "cancelled". */
 const char *turn_stop_name(enum generate_stop stop);
 
 /* Tokens a second of the answer; 0 where there were too few to tell. */
