@@ -10,7 +10,7 @@
 #include <cjson/cJSON.h>
 
 #include "app/command.h"
-#include "app/memory.h"
+#include "app/machine.h"
 
 struct timing {
     int64_t n, depth;
@@ -157,7 +157,7 @@ static enum status measure(struct bench *bench, struct error *error)
     for (size_t i = 0; status == STATUS_OK && i < settings->decode.n * settings->depth.n; i++)
         status = measure_decode(bench, &bench->decode[i], n_samples, error);
     progress_end(bench->context->progress);
-    bench->peak = memory_peak();
+    bench->peak = machine_peak_memory();
     if (status == STATUS_OK)
         status = engine_measure_bandwidth(bench->engine, &bench->bandwidth, error);
     return status;
@@ -231,11 +231,11 @@ static void print_table(const struct bench *bench)
         output_printf(out, "prefill %5lld %8s %10.1f\n", (long long)bench->prefill[i].n, "0", bench->prefill[i].tok_s);
     for (size_t i = 0; i < settings->decode.n * settings->depth.n; i++) {
         const struct timing *timing = &bench->decode[i];
-        memory_format(bytes_per_token(bench, timing), bytes, sizeof bytes);
+        size_format(bytes_per_token(bench, timing), bytes, sizeof bytes);
         output_printf(out, "decode  %5lld %8lld %10.1f %15s %12.0f %%\n", (long long)timing->n,
                       (long long)timing->depth, timing->tok_s, bytes, 100 * share(bench, timing));
     }
-    memory_format(bench->peak, peak, sizeof peak);
+    size_format(bench->peak, peak, sizeof peak);
     output_printf(out, "\nbandwidth %.1f GB/s, measured in this run; loaded in %.1f ms; %s of memory at most\n",
                   bench->bandwidth / 1e9, engine_load_ms(bench->engine), peak);
     buffer_deinit(&name);

@@ -6,7 +6,7 @@
 #include <cjson/cJSON.h>
 
 #include "app/command.h"
-#include "app/memory.h"
+#include "app/machine.h"
 #include "app/models.h"
 
 enum { DEFAULT_CONTEXT = 16384 };
@@ -19,7 +19,7 @@ struct needs {
 
 static struct needs find_needs(const struct settings *settings, const struct model_info *info)
 {
-    struct needs needs = {.n_ctx = settings->context, .weights = info->n_bytes, .available = memory_available()};
+    struct needs needs = {.n_ctx = settings->context, .weights = info->n_bytes, .available = engine_memory_available()};
     if (needs.n_ctx == 0) {
         needs.n_ctx = DEFAULT_CONTEXT;
         if (info->n_ctx_train > 0 && info->n_ctx_train < needs.n_ctx)
@@ -133,9 +133,9 @@ static void print_numbers(struct output *out, const struct model_info *info)
 static void print_memory(struct output *out, const struct model_info *info, const struct needs *needs)
 {
     char weights[32], kv[32], available[32];
-    memory_format(needs->weights, weights, sizeof weights);
-    memory_format(needs->kv, kv, sizeof kv);
-    memory_format(needs->available, available, sizeof available);
+    size_format(needs->weights, weights, sizeof weights);
+    size_format(needs->kv, kv, sizeof kv);
+    size_format(needs->available, available, sizeof available);
     output_printf(out, "%-14s%s weights + %s cache at a context of %lld (%llu bytes a token)\n", "memory", weights, kv,
                   (long long)needs->n_ctx, (unsigned long long)info->kv_bytes_per_token);
     if (needs->available == 0)
@@ -146,7 +146,7 @@ static void print_memory(struct output *out, const struct model_info *info, cons
 static void print_table(struct output *out, const struct model_info *info, const struct needs *needs)
 {
     char bytes[32];
-    memory_format(info->n_bytes, bytes, sizeof bytes);
+    size_format(info->n_bytes, bytes, sizeof bytes);
     print_text(out, "model", info->name);
     if (*info->title)
         print_text(out, "title", info->title);

@@ -4,7 +4,7 @@
 #include <cjson/cJSON.h>
 
 #include "app/command.h"
-#include "app/memory.h"
+#include "app/machine.h"
 #include "app/models.h"
 
 /* What the header says of the architecture; false with the reason where it can't be read or run. */
@@ -58,7 +58,7 @@ static void print_table(const struct command_context *context, const struct mode
         char arch[64], bytes[32];
         struct error error;
         bool is_usable = read_arch(list->items[i].path, arch, sizeof arch, &error);
-        memory_format(list->items[i].n_bytes, bytes, sizeof bytes);
+        size_format(list->items[i].n_bytes, bytes, sizeof bytes);
         buffer_clear(&name);
         output_visible(&name, list->items[i].name);
         output_printf(context->out, "%c %-*s  %8s  ", strcmp(list->items[i].path, in_force) == 0 ? '*' : ' ',

@@ -189,6 +189,11 @@ enum status engine_measure_bandwidth(struct engine *engine, double *bytes_per_se
     return memory_measure_bandwidth(engine->pool, bytes_per_second, error);
 }
 
+uint64_t engine_memory_available(void)
+{
+    return memory_available();
+}
+
 enum status model_info_read(const char *path, enum kv_type kv, struct model_info **out, struct error *error)
 {
     struct gguf *gguf, *second;

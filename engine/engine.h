@@ -58,6 +58,9 @@ struct model_info {
 enum status model_info_read(const char *path, enum kv_type kv, struct model_info **out, struct error *error);
 void model_info_free(struct model_info *info);
 
+/* Bytes of memory that may still be taken without swapping; 0 where the system doesn't say. */
+uint64_t engine_memory_available(void);
+
 /* ---- engine ---- */
 
 /* Called while something long runs; done of total units.  May be called often: the callee decides what to show. */

@@ -324,6 +324,11 @@ enum status engine_chat_tokens(const struct engine *engine, const struct chat_me
     return status;
 }
 
+uint64_t engine_memory_available(void)
+{
+    return 4000000000;
+}
+
 /* ---- session ---- */
 
 enum status session_open(struct engine *engine, const struct session_options *options, struct session **out,

@@ -1,0 +1,13 @@
+/* machine: what this process takes of the machine, and sizes as people read them. */
+#ifndef FATHOM_APP_MACHINE_H
+#define FATHOM_APP_MACHINE_H
+
+#include "engine/base.h"
+
+/* The most memory this process has had at a time, in bytes. */
+uint64_t machine_peak_memory(void);
+
+/* "98.4 MB": decimal units, three digits. */
+void size_format(uint64_t bytes, char *out, size_t size);
+
+#endif
