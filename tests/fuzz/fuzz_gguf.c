@@ -1,8 +1,8 @@
 /* fuzz_gguf: whatever bytes are opened as a GGUF file, what is accepted keeps the promises of gguf.h.
  *
  * The input is copied into memory of exactly its size, so that any read beyond it is seen.
- * With FATHOM_PLANT_BUG the reader of tensor data has the usual off-by-one, but only for tensors whose name begins with
- * an upper-case letter, which none in the seeds does.  The fuzzer must find it. */
+ * With FATHOM_PLANT_BUG the reader of tensor data has the usual off-by-one, but only for tensors whose name holds an
+ * upper-case letter, which none in the seeds does.  The fuzzer must find it. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,8 +93,10 @@ static unsigned touch(const struct gguf_tensor *tensor)
 {
     size_t n = tensor->n_bytes;
 #ifdef FATHOM_PLANT_BUG
-    if (tensor->name.data[0] >= 'A' && tensor->name.data[0] <= 'Z')
-        n++;
+    bool has_capital = false;
+    for (size_t i = 0; i < tensor->name.size; i++)
+        has_capital |= tensor->name.data[i] >= 'A' && tensor->name.data[i] <= 'Z';
+    n += has_capital;
 #endif
     unsigned sum = 0;
     for (size_t i = 0; i < n; i++)
