@@ -229,27 +229,37 @@ int32_t vocabulary_match_mark(const struct vocabulary *vocabulary, const struct 
 
 /* ---- reading the tokens ---- */
 
+/* The byte that the letter c stands for by GPT-2's bytes_to_unicode, or -1: printable Latin-1 stands for itself, the other
+ * 68 bytes for U+0100 and up in order. */
+static int byte_letter_value(uint32_t c)
+{
+    if ((c >= 0xa1 && c <= 0xac) || (c >= 0xae && c <= 0xff))
+        return (int)c;
+    if (c >= 0x100 && c < 0x100 + 33)
+        return (int)c - 0x100;
+    if (c >= 0x100 + 33 && c < 0x100 + 67)
+        return (int)c - 0x100 - 33 + 0x7f;
+    return c == 0x100 + 67 ? 0xad : -1;
+}
+
 bool byte_letters_decode(struct slice text, char *out, size_t *out_size)
 {
-    /* GPT-2's bytes_to_unicode: printable Latin-1 stands for itself, the other 68 bytes for U+0100 and up in order. */
     size_t n = 0;
     for (size_t i = 0; i < text.size;) {
-        uint32_t c = 0;
-        int size = utf8_decode(text.data + i, text.size - i, &c);
-        if (size <= 0)
-            return false;
-        i += (size_t)size;
-        if ((c >= 0x21 && c <= 0x7e) || (c >= 0xa1 && c <= 0xac) || (c >= 0xae && c <= 0xff)) {
-            out[n++] = (char)c;
-        } else if (c >= 0x100 && c < 0x100 + 33) {
-            out[n++] = (char)(c - 0x100);
-        } else if (c >= 0x100 + 33 && c < 0x100 + 67) {
-            out[n++] = (char)(c - 0x100 - 33 + 0x7f);
-        } else if (c == 0x100 + 67) {
-            out[n++] = (char)0xad;
-        } else {
-            return false;
+        unsigned char lead = (unsigned char)text.data[i], next;
+        if (lead >= 0x21 && lead <= 0x7e) {
+            out[n++] = text.data[i++];
+            continue;
         }
+        /* All others are two bytes of UTF-8. */
+        if (lead < 0xc2 || lead > 0xc5 || i + 1 == text.size)
+            return false;
+        next = (unsigned char)text.data[i + 1];
+        int value = (next & 0xc0) == 0x80 ? byte_letter_value((lead & 0x1fu) << 6 | (next & 0x3fu)) : -1;
+        if (value < 0)
+            return false;
+        out[n++] = (char)value;
+        i += 2;
     }
     *out_size = n;
     return true;
