@@ -14,7 +14,15 @@ static const char *const origins[] = {[ORIGIN_DEFAULT] = "default",
 /* Where nobody gave a value and it is found out at run time, the text says how. */
 static bool is_open(const struct settings *settings, enum option_id id)
 {
-    return !settings_is_given(settings, id) && option_row(id)->initial_words;
+    return !settings_is_given(settings, id) && option_row(id)->initial_words && id != OPTION_MODEL;
+}
+
+static void append_value(const struct settings *settings, enum option_id id, struct buffer *out)
+{
+    if (id == OPTION_MODEL && !settings->model)
+        buffer_append_text(out, models_default_name);
+    else
+        settings_print(settings, id, out);
 }
 
 /* ---- text ---- */
@@ -34,7 +42,7 @@ static void print_line(struct output *out, const struct settings *settings, enum
     const struct option *row = option_row(id);
     struct buffer raw = {0}, line = {0}, source = {0};
     append_source(settings, id, &source);
-    settings_print(settings, id, &raw);
+    append_value(settings, id, &raw);
     if (is_open(settings, id)) {
         buffer_printf(&line, "; %s: %s", row->name, row->initial_words);
         output_printf(out, "%s\n", buffer_text(&line));
@@ -76,13 +84,26 @@ static void print_all(const struct command_context *context)
 
 /* ---- JSON ---- */
 
+static cJSON *list_node(const struct text_list *list)
+{
+    cJSON *node = cJSON_CreateArray();
+    for (size_t i = 0; i < list->n; i++) {
+        cJSON *item = json_text(list->items[i], strlen(list->items[i]));
+        if (!cJSON_AddItemToArray(node, item))
+            cJSON_Delete(item);
+    }
+    return node;
+}
+
 static cJSON *value_node(const struct settings *settings, enum option_id id)
 {
     const struct option *row = option_row(id);
     struct buffer text = {0};
     cJSON *node;
-    settings_print(settings, id, &text);
-    if (is_open(settings, id) || (row->kind == OPTION_TEXT && !text.size))
+    append_value(settings, id, &text);
+    if (id == OPTION_LORA)
+        node = list_node(&settings->lora);
+    else if (is_open(settings, id) || (row->kind == OPTION_TEXT && !text.size))
         node = cJSON_CreateNull();
     else if (row->kind == OPTION_FLAG)
         node = cJSON_CreateBool(strcmp(text.data, "yes") == 0);
@@ -123,12 +144,10 @@ static enum exit_status print_one(const struct command_context *context, const c
     struct buffer text = {0};
     if (!option_find(key, strlen(key), NULL, 0, &id) || !option_row(id)->is_configurable)
         return command_fail_with(context, STATUS_ARGUMENT, "%.60s: no such key (fathom config lists them)", key);
-    if (id == OPTION_MODEL && !context->settings->model)
-        buffer_append_text(&text, models_default_name);
-    else if (is_open(context->settings, id))
+    if (is_open(context->settings, id))
         buffer_append_text(&text, option_row(id)->initial_words);
     else
-        settings_print(context->settings, id, &text);
+        append_value(context->settings, id, &text);
     output_printf(context->out, "%s\n", buffer_text(&text));
     buffer_deinit(&text);
     return EXIT_DONE;

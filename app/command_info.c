@@ -1,4 +1,5 @@
 /* command_info: what a model file is, and what running it would take, from its header alone. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,14 @@ static void add_memory(cJSON *object, const struct model_info *info, const struc
     json_add(object, "memory", memory);
 }
 
+/* Numbers of a file are single precision: more digits than that would be noise. */
+static void add_number(cJSON *object, const char *key, double value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.7g", value);
+    json_add(object, key, isfinite(value) ? cJSON_CreateRaw(text) : cJSON_CreateNull());
+}
+
 static void print_json(struct output *out, const struct model_info *info, const struct needs *needs)
 {
     cJSON *object = cJSON_CreateObject(), *quants = cJSON_CreateObject();
@@ -79,7 +88,7 @@ static void print_json(struct output *out, const struct model_info *info, const 
         if (number->is_integer)
             json_add_integer(object, number->name, (int64_t)number->value);
         else
-            json_add(object, number->name, cJSON_CreateNumber(number->value));
+            add_number(object, number->name, number->value);
     }
     add_memory(object, info, needs);
     output_json(out, object);

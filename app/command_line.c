@@ -81,7 +81,7 @@ static enum status unknown_option(const struct reader *reader, const char *name,
         if (!reader->command)
             return error_set(error, STATUS_ARGUMENT, "--%s: it belongs to a command, and there is none (fathom help)",
                              typed);
-        return error_set(error, STATUS_ARGUMENT, "--%s: not an option of this command (fathom help %s)", typed,
+        return error_set(error, STATUS_ARGUMENT, "--%s: not an option of %s (fathom help %s)", typed, reader->command,
                          reader->command);
     }
     unsigned best = FAR;
@@ -146,8 +146,8 @@ static enum status read_letters(struct reader *reader, const char *letters, stru
             enum option_id all[OPTION_LIMIT];
             list_all(all);
             if (option_find_letter(*letters, all, OPTION_LIMIT, &id) && reader->command)
-                return error_set(error, STATUS_ARGUMENT, "-%c: not an option of this command (fathom help %s)",
-                                 *letters, reader->command);
+                return error_set(error, STATUS_ARGUMENT, "-%c: not an option of %s (fathom help %s)", *letters,
+                                 reader->command, reader->command);
             return error_set(error, STATUS_ARGUMENT, "-%c: no such option (fathom help lists them)", *letters);
         }
         enum option_kind kind = option_row(id)->kind;

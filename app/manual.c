@@ -45,6 +45,12 @@ void manual_append_option_help(const struct option *option, struct buffer *out)
             word = next;
         }
     }
+    if (option->completes && strcmp(option->completes, "template") == 0) {
+        buffer_append_text(out, " Known:");
+        for (size_t i = 0; chat_template_known_name(i); i++)
+            buffer_printf(out, "%s %s", i ? "," : "", chat_template_known_name(i));
+        buffer_append_byte(out, '.');
+    }
     if (option->kind == OPTION_CHOICE)
         buffer_printf(out, out->size == size ? " Default: %s." : "; default: %s.", option->initial);
     else if (option->initial_words)

@@ -3,11 +3,16 @@
 
 #include "app/manual.h"
 
-/* Text as roff: a backslash, and a dot or quote at a line's beginning would be read as commands; "-" as a hyphen. */
+enum { WIDTH = 78 };
+
+/* When what the page says last changed. */
+#define PAGE_DATE "2026-11-22"
+
+/* Text as roff: a dot that may come to stand at a line's beginning would be read as a command, "-" as a hyphen. */
 static void append_text(struct buffer *out, const char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
-        if ((i == 0 || text[i - 1] == '\n') && (text[i] == '.' || text[i] == '\''))
+        if ((i == 0 || text[i - 1] == '\n' || text[i - 1] == ' ') && text[i] == '.')
             buffer_append_text(out, "\\&");
         if (text[i] == '\\')
             buffer_append_text(out, "\\e");
@@ -30,7 +35,7 @@ static void print_text(struct output *out, const char *text)
 {
     struct buffer roff = {0};
     append_text(&roff, text, strlen(text));
-    output_printf(out, "%s\n", buffer_text(&roff));
+    output_wrapped(out, buffer_text(&roff), 0, 0, WIDTH);
     buffer_deinit(&roff);
 }
 
@@ -49,8 +54,10 @@ static void print_paragraphs(struct output *out, const char *text)
         if (size)
             in_example = is_example;
         append_text(&roff, text, size);
-        if (size)
-            output_printf(out, "%s\n", buffer_text(&roff) + (is_example ? strspn(buffer_text(&roff), " ") : 0));
+        if (is_example)
+            output_printf(out, "%s\n", buffer_text(&roff) + strspn(buffer_text(&roff), " "));
+        else if (size)
+            output_wrapped(out, buffer_text(&roff), 0, 0, WIDTH);
         buffer_deinit(&roff);
         text += size + (text[size] == '\n');
     }
@@ -107,7 +114,7 @@ static void print_rows(struct output *out, const char *title, const struct manua
 void manual_print_man(struct output *out)
 {
     output_text(out, ".\\\" Made by fathom help \\-\\-format man; changes belong into the program's tables.\n"
-                     ".TH FATHOM 1 \"\" \"fathom " FATHOM_VERSION "\" \"User Commands\"\n"
+                     ".TH FATHOM 1 " PAGE_DATE " \"fathom " FATHOM_VERSION "\" \"User Commands\"\n"
                      ".SH NAME\n"
                      "fathom \\- a code assistant for the terminal that runs on this machine\n"
                      ".SH SYNOPSIS\n"
@@ -117,8 +124,10 @@ void manual_print_man(struct output *out)
                      "\\fBfathom\\fP [\\fIoptions\\fP] \\fICOMMAND\\fP [\\fIarguments\\fP]\n"
                      ".fi\n"
                      ".SH DESCRIPTION\n"
-                     "fathom talks to a language model that it runs itself, out of a GGUF file, on this machine.\n"
-                     "Without a command it opens a chat; where its input is no terminal, all of it is the question.\n"
+                     "fathom talks to a language model that it runs itself, out of a GGUF file,\n"
+                     "on this machine.\n"
+                     "Without a command it opens a chat; where its input is no terminal, all of it\n"
+                     "is the question.\n"
                      "A failure is one line on stderr that says what to do about it.\n"
                      ".SH COMMANDS\n");
     for (size_t i = 0; command_at(i); i++)

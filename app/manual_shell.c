@@ -37,13 +37,18 @@ static void key_words(struct buffer *out)
             append_word(out, "%s", option_row((enum option_id)id)->name);
 }
 
-static void choice_words(const struct option *option, struct buffer *out)
+/* The words that a value can only be one of; false where there is no such list. */
+static bool value_words(const struct option *option, struct buffer *out)
 {
-    for (const char *word = option->choices; *word; word += *word == '|') {
+    for (const char *word = option->choices; word && *word; word += *word == '|') {
         size_t size = strcspn(word, "|");
         buffer_printf(out, "%s%.*s", out->size ? " " : "", (int)size, word);
         word += size;
     }
+    if (option->completes && strcmp(option->completes, "template") == 0)
+        for (size_t i = 0; chat_template_known_name(i); i++)
+            append_word(out, "%s", chat_template_known_name(i));
+    return out->size > 0;
 }
 
 static const char *const model_names = "fathom models 2>/dev/null | awk '{print ($1 == \"*\") ? $2 : $1}'";
@@ -61,8 +66,7 @@ static void print_bash_value(struct output *out, enum option_id id)
         output_printf(out, "        -%c|--%s) ", option->letter, option->name);
     else
         output_printf(out, "        --%s) ", option->name);
-    if (option->choices) {
-        choice_words(option, &words);
+    if (value_words(option, &words)) {
         output_printf(out, "COMPREPLY=($(compgen -W '%s' -- \"$word\")) ;;\n", buffer_text(&words));
     } else if (option->completes && strcmp(option->completes, "model") == 0) {
         output_text(out,
@@ -177,8 +181,7 @@ static void append_zsh_summary(struct buffer *out, const char *help)
 static void append_zsh_action(struct buffer *out, const struct option *option)
 {
     struct buffer words = {0};
-    if (option->choices) {
-        choice_words(option, &words);
+    if (value_words(option, &words)) {
         buffer_printf(out, "(%s)", buffer_text(&words));
     } else if (option->completes && strcmp(option->completes, "model") == 0) {
         buffer_append_text(out, "_fathom_models");
@@ -293,8 +296,7 @@ static void print_fish_option(struct output *out, enum option_id id, const char 
     buffer_printf(&line, "complete -c fathom%s -l %s", condition, option->name);
     if (option->letter)
         buffer_printf(&line, " -s %c", option->letter);
-    if (option->choices) {
-        choice_words(option, &words);
+    if (value_words(option, &words)) {
         buffer_printf(&line, " -x -a '%s'", buffer_text(&words));
     } else if (option->completes) {
         buffer_append_text(&line, strcmp(option->completes, "model") == 0 ? " -r -a '(__fathom_models)'" : " -r -F");

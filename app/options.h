@@ -76,7 +76,7 @@ struct option {
     const char *initial_words;   /* said in help in place of initial: "the physical cores" */
     double minimum, maximum;     /* of integers and reals, both included */
     const char *choices;         /* words parted by '|' */
-    const char *completes;       /* what shells offer for a text: "file", "model", or NULL */
+    const char *completes;       /* what shells offer for a text: "file", "model", "template", or NULL */
     size_t offset;               /* of the field in struct settings */
     const char *help;            /* sentences, wrapped where shown */
 };
