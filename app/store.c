@@ -267,9 +267,8 @@ enum status store_new(struct store *store, const char *model, const char *system
 {
     sqlite3_stmt *statement;
     enum status status = prepare(store, &statement, error,
-                                 "INSERT INTO conversation(model, system, created, updated)"
-                                 " VALUES(?, ?, strftime('%s', 'now') + 0, strftime('%s', 'now') + 0)",
-                                 "tt", model ? model : "", system ? system : "");
+                                 "INSERT INTO conversation(model, system, created, updated) VALUES(?1, ?2, ?3, ?3)",
+                                 "tti", model ? model : "", system ? system : "", now_ms());
     if (status == STATUS_OK)
         status = finish(store, statement, NULL, NULL, error);
     if (status == STATUS_OK)
@@ -310,8 +309,10 @@ static enum status read_message(sqlite3_stmt *statement, struct conversation *co
     if (role != CHAT_USER && role != CHAT_ASSISTANT)
         return STATUS_OK;
     const char *text = column_text(statement, 1);
-    struct conversation_message *message =
-        conversation_add(conversation, (enum chat_role)role, text, (size_t)sqlite3_column_bytes(statement, 1));
+    size_t size = (size_t)sqlite3_column_bytes(statement, 1);
+    if (role == CHAT_ASSISTANT && size == 0 && sqlite3_column_bytes(statement, 2) == 0)
+        return STATUS_OK; /* the program ended before the first word */
+    struct conversation_message *message = conversation_add(conversation, (enum chat_role)role, text, size);
     if (!message)
         return error_set(error, STATUS_MEMORY, "out of memory");
     message->piped = 0;
