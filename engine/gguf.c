@@ -358,16 +358,25 @@ static enum status place_tensors(struct reader *reader, uint64_t alignment, stru
     return STATUS_OK;
 }
 
+/* Reads keys that the container itself needs: a missing one is fine, and messages name the file. */
+static enum status own_key(enum status status, const struct error *why, const char *label, struct error *error)
+{
+    if (status == STATUS_OK || status == STATUS_NOT_FOUND)
+        return STATUS_OK;
+    return error_set(error, status, "%s: %s", label, why->text);
+}
+
 static enum status read_alignment(const struct reader *reader, const struct gguf *gguf, uint64_t *alignment)
 {
+    struct error why;
     uint32_t value = DEFAULT_ALIGNMENT;
-    enum status status = gguf_read_u32(gguf, "general.alignment", &value, reader->error);
-    if (status == STATUS_OK && (value < MIN_ALIGNMENT || value > MAX_ALIGNMENT || value & (value - 1)))
+    enum status status = gguf_read_u32(gguf, "general.alignment", &value, &why);
+    if (value < MIN_ALIGNMENT || value > MAX_ALIGNMENT || value & (value - 1))
         return error_set(reader->error, STATUS_FORMAT,
                          "%s: general.alignment is %" PRIu32 ", not a power of two from %d to %d", reader->label, value,
                          MIN_ALIGNMENT, MAX_ALIGNMENT);
     *alignment = value;
-    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+    return own_key(status, &why, reader->label, reader->error);
 }
 
 /* The tensors of a part, behind those that gguf has already.  part holds the part's keys. */
@@ -482,12 +491,14 @@ struct split {
 static enum status split_read(const struct gguf *part, const char *label, struct split *split, struct error *error)
 {
     *split = (struct split){0, 1, UINT64_MAX};
-    enum status status = gguf_read_u32(part, "split.count", &split->count, error);
+    struct error why;
+    enum status status = gguf_read_u32(part, "split.count", &split->count, &why);
     if (status == STATUS_OK || status == STATUS_NOT_FOUND)
-        status = gguf_read_u32(part, "split.no", &split->number, error);
+        status = gguf_read_u32(part, "split.no", &split->number, &why);
     if (status == STATUS_OK || status == STATUS_NOT_FOUND)
-        status = gguf_read_u64(part, "split.tensors.count", &split->n_tensors, error);
-    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+        status = gguf_read_u64(part, "split.tensors.count", &split->n_tensors, &why);
+    status = own_key(status, &why, label, error);
+    if (status != STATUS_OK)
         return status;
     if (split->count == 0) /* what gguf-split writes when it merges parts */
         split->count = 1;
