@@ -99,10 +99,10 @@ data: # fetch what the tests need
 	@tools/deps.sh build/stamps build test
 	@$(PYTHON) tools/fetch.py model $(DATA)/models $(MODELS)
 	@$(PYTHON) tools/fetch.py data $(DATA)
-test: data check-layers # all that `make run` does, then the tests; the last line counts them
+test: data check-layers # all that `make run` does, then the tests (ONLY="NAME ..." some of them); the last line counts
 	$(AGAIN) tests </dev/null >&2
 	@PYTHON=$(PYTHON) tests/run.sh $(BUILD)
-bench: all # prefill and decode speed, and the share of the memory's bandwidth
+bench: model all # prefill and decode speed, and the share of the memory's bandwidth
 	@$(BUILD)/fathom bench $(ARGS)
 debug: # an unoptimised build for a debugger, in build/debug
 	$(AGAIN) BUILD=build/debug CFLAGS='-O0 -g3' all
@@ -135,7 +135,7 @@ install: all # the program, what it needs, man page and completions, below $(DES
 	install -D -m 755 $(BUILD)/fathom $(DESTDIR)$(PREFIX)/bin/fathom
 	install -d $(DESTDIR)$(PREFIX)/lib/fathom $(SHARE)/fathom
 	$(if $(CUDA_OBJECT),install -m 644 $(CUDA_OBJECT) $(DESTDIR)$(PREFIX)/lib/fathom)
-	cp -r assets/. $(SHARE)/fathom
+	$(if $(wildcard assets/*),cp -r assets/. $(SHARE)/fathom)
 	@set -e; for each in $(WRITTEN); do mkdir -p "$(SHARE)/$$(dirname $${each#*:})"; \
 	    $(BUILD)/fathom help --format $${each%%:*} > "$(SHARE)/$${each#*:}"; done
 uninstall: # what install put there

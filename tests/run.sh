@@ -3,7 +3,7 @@
 #     tests/run.sh BUILD [valgrind]
 #
 # Unit tests (BUILD/tests/test_NAME) report by TAP, which cmocka writes.  Scripts (tests/test_NAME.py, .sh) may print
-# lines "ok NAME" and "not ok NAME"; one that prints none counts as one test, by its exit status.  TESTS="NAME ..." runs
+# lines "ok NAME" and "not ok NAME"; one that prints none counts as one test, by its exit status.  ONLY="NAME ..." runs
 # only these.  Every test gets an environment, home, XDG folders and TMPDIR of its own.  It fails when it
 # writes into the home, when it crashes, takes longer than TEST_TIMEOUT seconds, or skips something: what was not tried
 # was not proved.  The last line counts.
@@ -64,7 +64,7 @@ run_one() { # NAME COMMAND...
 }
 
 wanted() { # NAME
-    [ -z "${TESTS:-}" ] || [[ " $TESTS " == *" $1 "* ]]
+    [ -z "${ONLY:-}" ] || [[ " $ONLY " == *" $1 "* ]]
 }
 
 for source in tests/test_*.c; do
