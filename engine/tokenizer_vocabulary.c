@@ -418,7 +418,10 @@ enum status vocabulary_init(struct vocabulary *vocabulary, const struct gguf *gg
     for (int byte = 0; byte < 256; byte++)
         vocabulary->bytes[byte] = -1;
 
+    int64_t type;
     status = array_check(gguf, "tokenizer.ggml.token_type", tokens->n, &types, error);
+    if (!status && types && tokens->n && !gguf_array_i64(types, 0, &type))
+        status = error_set(error, STATUS_FORMAT, "tokenizer.ggml.token_type: an array of whole numbers was expected");
     if (!status)
         status = texts_allocate(vocabulary, tokens, error);
     int32_t known[KNOWN_MARKS_MAX];
