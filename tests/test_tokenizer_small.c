@@ -216,7 +216,7 @@ static void draft_random(struct draft *draft, uint64_t *seed, bool pieces)
             continue;
         draft_merge(draft, pair[0], pair[1]);
         if (draft_find(draft, text) < 0) {
-            float score = (float)fixture_random(seed, 8); /* many of the same, among them 0 and -0 */
+            float score = (float)fixture_random(seed, 3); /* many of the same, among them 0 and -0 */
             draft_add(draft, text, TOKEN_NORMAL, i % 2 ? -score : 0 - score);
         }
     }
