@@ -163,7 +163,6 @@ enum status settings_open_engine(const struct settings *settings, struct engine 
 {
     static const char *const backends[] = {[BACKEND_AUTO] = "auto", [BACKEND_CPU] = "cpu", [BACKEND_CUDA] = "cuda"};
     struct buffer path = {0};
-    struct error inner = {0};
     if (settings->lora.n)
         return error_set(error, STATUS_UNSUPPORTED, "--lora: %.120s: this version loads no adapters (leave it out)",
                          settings->lora.items[0]);
@@ -175,11 +174,7 @@ enum status settings_open_engine(const struct settings *settings, struct engine 
                                          .chat_template = settings->chat_template,
                                          .n_threads = (int)settings->threads,
                                          .force = settings->force};
-        status = engine_open(&options, out, &inner);
-        if (status == STATUS_NOT_FOUND && !strchr(inner.text, '('))
-            error_set(error, status, "%.200s (fathom models lists what is here)", inner.text);
-        else if (status != STATUS_OK)
-            error_set(error, status, "%s", inner.text);
+        status = engine_open(&options, out, error);
     }
     buffer_deinit(&path);
     return status;

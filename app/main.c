@@ -58,7 +58,7 @@ static enum status unexpected_word(const char *word, bool has_prompt, struct err
     const char *nearest = command_nearest(word);
     if (has_prompt)
         return error_set(error, STATUS_ARGUMENT, "%.80s: one word too many (put quotes around the question)", word);
-    if (nearest)
+    if (nearest && strcmp(nearest, word) != 0)
         return error_set(error, STATUS_ARGUMENT, "%.80s: no such command, and no such file (did you mean %s?)", word,
                          nearest);
     return error_set(error, STATUS_ARGUMENT,

@@ -231,7 +231,12 @@ static enum status not_found(const struct model_list *list, const char *name, st
 
 enum status models_resolve(const char *text, struct buffer *path, struct error *error)
 {
+    struct stat about;
+    if (text && !*text)
+        return error_set(error, STATUS_ARGUMENT, "-m/--model: the name is empty (fathom models lists what is here)");
     if (text && is_path(text)) {
+        if (stat(text, &about) != 0 && errno == ENOENT)
+            return error_set(error, STATUS_NOT_FOUND, "%.160s: no such file (fathom models lists what is here)", text);
         buffer_append_text(path, text);
         return buffer_status(path, error);
     }
