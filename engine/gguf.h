@@ -51,9 +51,10 @@ struct gguf_tensor {
 
 struct gguf;
 
-/* Opens path and, where it is the first of a split model, its other parts.  Errors name the file and what is wrong. */
+/* Opens path and, where it is a part of a split model, all parts: the keys are those of the first, the tensors of all.
+ * Errors name the file and what is wrong.  Costs time and memory in proportion to the header, whatever it claims. */
 enum status gguf_open(const char *path, struct gguf **out, struct error *error);
-/* The same on bytes in memory, which are borrowed (tests, fuzzing). */
+/* The same on bytes in memory, which are borrowed (tests, fuzzing).  STATUS_UNSUPPORTED for a part of a split model. */
 enum status gguf_open_memory(const void *bytes, size_t size, struct gguf **out, struct error *error);
 void gguf_close(struct gguf *gguf);
 
