@@ -36,32 +36,40 @@ static void append_source(const struct settings *settings, enum option_id id, st
         buffer_append_text(out, source->origin == ORIGIN_ENVIRONMENT ? "$FATHOM_MODEL" : origins[source->origin]);
 }
 
-/* A line that the configuration file would take as it is: further lines of a text are indented. */
+/* A key and its value as the configuration file takes them: further lines of a text are indented. */
+static void print_value(struct output *out, const char *key, const char *value, const char *source)
+{
+    struct buffer line = {0}, safe = {0};
+    for (const char *at = value; *at; at++) {
+        buffer_append_byte(&line, *at);
+        if (*at == '\n')
+            buffer_append_text(&line, "    ");
+    }
+    output_visible(&safe, buffer_text(&line));
+    if (strchr(value, '\n')) /* a comment behind such a text would be taken for a part of it */
+        output_printf(out, "; %s: %s\n%s = %s\n", key, source, key, buffer_text(&safe));
+    else
+        output_printf(out, "%s = %-*s ; %s\n", key, 36 - (int)strlen(key), buffer_text(&safe), source);
+    buffer_deinit(&line);
+    buffer_deinit(&safe);
+}
+
 static void print_line(struct output *out, const struct settings *settings, enum option_id id)
 {
     const struct option *row = option_row(id);
-    struct buffer raw = {0}, line = {0}, source = {0};
+    struct buffer value = {0}, source = {0};
     append_source(settings, id, &source);
-    append_value(settings, id, &raw);
-    if (is_open(settings, id)) {
-        buffer_printf(&line, "; %s: %s", row->name, row->initial_words);
-        output_printf(out, "%s\n", buffer_text(&line));
-    } else if (!raw.size) {
+    append_value(settings, id, &value);
+    if (is_open(settings, id))
+        output_printf(out, "; %s: %s\n", row->name, row->initial_words);
+    else if (!value.size)
         output_printf(out, "; %s: none\n", row->name);
-    } else {
-        for (const char *at = raw.data; *at; at++) {
-            buffer_append_byte(&line, *at);
-            if (*at == '\n')
-                buffer_append_text(&line, "    ");
-        }
-        struct buffer safe = {0};
-        output_visible(&safe, buffer_text(&line));
-        output_printf(out, "%s = %-*s ; %s\n", row->name, 36 - (int)strlen(row->name), buffer_text(&safe),
-                      buffer_text(&source));
-        buffer_deinit(&safe);
-    }
-    buffer_deinit(&raw);
-    buffer_deinit(&line);
+    else if (id == OPTION_LORA)
+        for (size_t i = 0; i < settings->lora.n; i++)
+            print_value(out, row->name, settings->lora.items[i], buffer_text(&source));
+    else
+        print_value(out, row->name, value.data, buffer_text(&source));
+    buffer_deinit(&value);
     buffer_deinit(&source);
 }
 
@@ -177,7 +185,8 @@ const struct command command_config = {
         "\n"
         "The file is $XDG_CONFIG_HOME/fathom/config (~/.config/fathom/config): `key = value` under [sections], a key "
         "is a "
-        "long option's name. A line that begins with ; or #, and the rest of a line after a blank and ;, is a comment. "
+        "long option's name. A line that begins with ; or #, and what follows a blank and ; on a key's line, is a "
+        "comment. "
         "A text goes on over lines that are indented.",
     .n_arguments_max = 1,
     .completes = "key",

@@ -142,8 +142,11 @@ void manual_print_command(struct output *out, const struct command *command)
 
 void manual_print_options(struct output *out)
 {
-    output_text(out, "Options that hold everywhere, before or after the command's name. Words after --\n"
-                     "are arguments even if they begin with a dash. A flag can be taken back: --quiet=no.\n");
+    output_wrapped(
+        out,
+        "Options that hold everywhere, before or after the command's name. Words after -- are arguments even if "
+        "they begin with a dash. A flag can be taken back: --quiet=no.",
+        0, 0, WIDTH);
     for (int section = 0; section < SECTION_COMMAND; section++) {
         output_printf(out, "\n[%s]\n\n", option_section_name((enum option_section)section));
         for (int id = 0; id < OPTION_LIMIT; id++)
