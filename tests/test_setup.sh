@@ -40,7 +40,7 @@ with tarfile.open(source, "w:gz") as archive:
         "models/a.inp": "first",
         "models/b.out": "second",
         "models/deep/c.inp": "elsewhere",
-        "other/a.inp": "not this",
+        "other/a.inp": "alone",
     }.items():
         entry = tarfile.TarInfo("some_source-2.0/" + name)
         entry.size = len(text)
@@ -50,7 +50,7 @@ with open(f"{work}/tree/tools/downloads.txt", "w") as file:
     print("package some-model 1.0 wheel", hashes[0], "# a comment", file=file)
     print("package some-source 2.0 source", hashes[1], file=file)
     print("model some-model some_model/tiny.gguf", len(model), hashlib.sha256(model).hexdigest(), file=file)
-    print("data some-source models/*.inp inputs\ndata some-source models/*.out outputs", file=file)
+    print("data some-source models/*.inp inputs\ndata some-source models/*.out outputs\ndata some-source other/a.inp .", file=file)
 MAKE
 cp "$work/tree/tools/downloads.txt" "$work/downloads.txt"
 models=$work/models
@@ -85,7 +85,8 @@ check "fetch: a model that was cut off is replaced"
 touch -d '2 hours ago' "$models/tiny.gguf.123.part" && rm "$models/tiny.gguf" && fetch model "$models" && nothing_left
 check "fetch: what a killed run left is removed"
 
-fetch data "$work/data" && [ "$(cat "$work/data/inputs/a.inp")" = first ] && [ "$(ls "$work/data/inputs")" = a.inp ]
+fetch data "$work/data" && [ "$(cat "$work/data/inputs/a.inp")" = first ] && [ "$(ls "$work/data/inputs")" = a.inp ] &&
+    [ "$(cat "$work/data/a.inp")" = alone ]
 check "fetch: of a source package, only what is asked for"
 [ "$(cat "$work/data/outputs/b.out")" = second ] && [ ! -e "$work/ran" ] && nothing_left
 check "fetch: nothing of a source package runs"

@@ -176,7 +176,7 @@ def file_is(path, sha256):
 def fetch_data(rows, folder):
     pins = repr([rows["data"], rows["package"]])
     stamp = "data-" + hashlib.sha256(folder.encode()).hexdigest()[:16]
-    if stamp_matches(stamp, pins) and all(os.path.isdir(os.path.join(folder, row[2])) for row in rows["data"]):
+    if stamp_matches(stamp, pins) and all(os.path.exists(os.path.join(folder, row[2])) for row in rows["data"]):
         return
     os.makedirs(folder, exist_ok=True)
     for package in sorted({row[0] for row in rows["data"]}):
@@ -184,10 +184,15 @@ def fetch_data(rows, folder):
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=BUILD) as work:
             archive = download(work, *package_of(rows, package))
             unpack(archive, os.path.join(work, "unpacked"), [row for row in rows["data"] if row[0] == package])
-            for _, _, name in [row for row in rows["data"] if row[0] == package]:
-                shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
-                os.replace(os.path.join(work, "unpacked", name), os.path.join(folder, name))
+            move_into(os.path.join(work, "unpacked"), folder)
     stamp_write(stamp, pins)
+
+
+def move_into(source, folder):
+    """What lies in source, folders as a whole, in place of what has its name in folder."""
+    for name in os.listdir(source):
+        shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+        os.replace(os.path.join(source, name), os.path.join(folder, name))
 
 
 def unpack(archive, folder, rows):
