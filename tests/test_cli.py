@@ -1,0 +1,604 @@
+#!/usr/bin/env python3
+"""Drives the built program as a user would: what it prints, where, with which exit status, and how fast.
+
+Needs FATHOM_PROGRAM (build/fathom) and FATHOM_TEST_MODEL (the default model's GGUF), nothing but Python's standard library.
+Arguments choose tests by a part of their name.  The last line is `N passed, M failed`."""
+
+import json
+import os
+import pty
+import random
+import re
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+PROGRAM = os.path.abspath(os.environ.get("FATHOM_PROGRAM", "build/fathom"))
+MODEL = os.path.abspath(os.environ.get("FATHOM_TEST_MODEL", "missing.gguf"))
+IS_SANITIZED = re.search("[at]san|valgrind", PROGRAM) is not None
+ROOT = tempfile.mkdtemp(prefix="fathom-cli-")
+COMMANDS = ["repl", "info", "models", "tokenize", "eval", "perplexity", "bench", "config", "help"]
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+# ---- running the program ----
+
+
+def environment(**more):
+    home = os.path.join(ROOT, "home")
+    env = {"PATH": os.environ["PATH"], "HOME": home, "LC_ALL": "C.UTF-8", "TERM": "xterm", "FATHOM_MODEL": MODEL,
+           "XDG_CONFIG_HOME": home + "/config", "XDG_DATA_HOME": home + "/data", "XDG_STATE_HOME": home + "/state",
+           "XDG_CACHE_HOME": home + "/cache"}
+    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"):
+        if name in os.environ:
+            env[name] = os.environ[name]
+    env.update(more)
+    return {name: value for name, value in env.items() if value is not None}
+
+
+class Result:
+    def __init__(self, status, out, err, seconds):
+        self.status, self.out, self.err, self.seconds = status, out, err, seconds
+
+    def json(self):
+        check(self.status == 0, f"status {self.status}: {self.err!r}")
+        check(self.out.endswith(b"\n") and self.out.count(b"\n") == 1, f"not one line: {self.out[:200]!r}")
+        return json.loads(self.out.decode("utf-8"))
+
+
+def run(*words, stdin=b"", env=None, timeout=120, **more):
+    started = time.monotonic()
+    done = subprocess.run([PROGRAM, *words], input=stdin, capture_output=True, timeout=timeout,
+                          env=environment(**(env or {})), **more)
+    return Result(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+
+
+def check(condition, message="it does not hold"):
+    if not condition:
+        raise AssertionError(message)
+
+
+def equal(a, b):
+    check(a == b, f"{a!r} is not {b!r}")
+
+
+def fails(result, status, pattern=None, seconds=None):
+    """One line on stderr that fits the pattern, nothing on stdout, the status, in time."""
+    equal(result.status, status)
+    equal(result.out, b"")
+    check(re.fullmatch(rb"fathom: [^\n]+\n", result.err), f"not one line: {result.err!r}")
+    check(not pattern or re.search(pattern, result.err.decode()), f"{result.err!r} has no {pattern!r}")
+    check(not seconds or IS_SANITIZED or result.seconds < seconds, f"took {result.seconds:.2f} s")
+
+
+def succeeds(result):
+    equal((result.status, result.err), (0, b""))
+    return result.out
+
+
+def write(name, content):
+    path = os.path.join(ROOT, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(content)
+    return path
+
+
+def is_integer(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# ---- help ----
+
+
+@test
+def version_is_one_line():
+    check(re.fullmatch(rb"fathom \d+\.\d+\.\d+\n", succeeds(run("--version"))))
+    equal(succeeds(run("tokenize", "--version")), succeeds(run("--version")))
+
+
+@test
+def help_is_the_same_by_every_way():
+    overview = succeeds(run("help"))
+    equal(succeeds(run("--help")), overview)
+    equal(succeeds(run("-h")), overview)
+    for command in COMMANDS:
+        check(re.search(rb"^  %s\b" % command.encode(), overview, re.M), command)
+        page = succeeds(run("help", command))
+        check(page.startswith(b"usage: fathom " + command.encode()))
+        equal(succeeds(run(command, "--help")), page)
+        equal(succeeds(run("--help", command)), page)
+    equal(succeeds(run("-p", "x", "--help")), succeeds(run("help", "prompt")))
+
+
+@test
+def help_fits_80_columns():
+    for words in [["help"], ["help", "options"], ["help", "prompt"]] + [["help", command] for command in COMMANDS]:
+        for line in succeeds(run(*words)).decode().splitlines():
+            check(len(line) <= 80 and line == line.rstrip(), f"{words}: {line!r}")
+
+
+@test
+def help_needs_no_configuration_and_no_model():
+    config = write("broken/fathom/config", b"nonsense\n")
+    env = {"XDG_CONFIG_HOME": os.path.dirname(os.path.dirname(config)), "FATHOM_MODEL": "/nonexistent"}
+    for words in (["help"], ["--version"], ["bench", "--help"]):
+        succeeds(run(*words, env=env))
+
+
+@test
+def man_page_has_no_warnings():
+    page = write("fathom.1", succeeds(run("help", "--format", "man")))
+    if shutil.which("man"):
+        done = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", page], capture_output=True,
+                              env=environment())
+        equal((done.returncode, done.stderr), (0, b""))
+    if shutil.which("mandoc"):
+        done = subprocess.run(["mandoc", "-Tlint", page], capture_output=True)
+        equal((done.returncode, done.stdout), (0, b""))
+    text = open(page).read()
+    check(text.startswith('.\\"') and ".SH NAME" in text and ".SH OPTIONS" in text)
+    for command in COMMANDS:
+        check(f'.SS "fathom {command}' in text, command)
+
+
+@test
+def bash_completes():
+    script = write("fathom.bash", succeeds(run("help", "--format", "bash")))
+    bash = f"""source {script}
+        complete_it() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _fathom; echo "${{COMPREPLY[*]}}"; }}
+        cd {ROOT}/empty
+        complete_it fathom to; complete_it fathom bench --pre; complete_it fathom --kv ''; complete_it fathom config te
+        complete_it fathom help perp; complete_it fathom -q eval --tok; complete_it fathom --chat-template chat"""
+    os.makedirs(ROOT + "/empty", exist_ok=True)
+    done = subprocess.run(["bash", "-c", bash], capture_output=True, env=environment())
+    equal(done.stderr, b"")
+    lines = done.stdout.decode().split("\n")
+    equal(lines[:6], ["tokenize", "--prefill", "f16 q8_0 f32", "temp", "perplexity", "--tokens"])
+    check("chatml" in lines[6].split())
+
+
+@test
+def bash_completes_names_of_models():
+    script = write("fathom.bash", succeeds(run("help", "--format", "bash")))
+    data = os.path.join(ROOT, "named")
+    os.makedirs(data + "/fathom/models", exist_ok=True)
+    os.symlink(MODEL, data + "/fathom/models/some-model.gguf")
+    bash = f'source {script}; cd {ROOT}/named; COMP_WORDS=(fathom -m so); COMP_CWORD=2; _fathom; echo "${{COMPREPLY[*]}}"'
+    env = environment(XDG_DATA_HOME=data, PATH=os.path.dirname(PROGRAM) + ":" + os.environ["PATH"])
+    equal(subprocess.run(["bash", "-c", bash], capture_output=True, env=env).stdout, b"some-model\n")
+
+
+@test
+def zsh_and_fish_take_their_completions():
+    for shell in ("zsh", "fish"):
+        script = write("fathom." + shell, succeeds(run("help", "--format", shell)))
+        if shutil.which(shell):
+            done = subprocess.run([shell, "-n", script], capture_output=True, env=environment())
+            equal((done.returncode, done.stderr), (0, b""))
+    if shutil.which("fish"):
+        done = subprocess.run(["fish", "-c", f"source {ROOT}/fathom.fish; complete -C 'fathom bench --pre'"],
+                              capture_output=True, env=environment())
+        check(done.stdout.startswith(b"--prefill\t"), done)
+
+
+# ---- the command line ----
+
+
+@test
+def wrong_command_lines_are_status_2():
+    cases = [(["toknize", "x"], "did you mean tokenize"), (["no-such-thing"], "no such command"),
+             (["-n", "abc", "-p", "x"], "-n/--max-tokens"), (["--temp", "-1", "-p", "x"], "--temp"),
+             (["-n", "99999999999999999999", "-p", "x"], "-n/--max-tokens"), (["--temp=nan", "-p", "x"], "--temp"),
+             (["-c", "0x10", "-p", "x"], "-c/--context"), (["--backend", "gpu", "-p", "x"], "--backend"),
+             (["--tmep", "1", "-p", "x"], "did you mean --temp"), (["-p"], "-p/--prompt"), (["-Z"], "-Z"),
+             (["-p", "one", "two"], "quotes"), (["tokenize", "a", "b"], "quotes"), (["tokenize", "--top", "3"], "--top"),
+             (["models", "x"], "no argument"), (["eval"], "--tokens"), (["perplexity"], "-f FILE"),
+             (["help", "tokenise"], "did you mean tokenize"), (["config", "nothing"], "no such key"),
+             (["-m", "", "tokenize", "x"], "--model"), (["-p", ""], "empty"), (["--json=perhaps", "models"], "--json"),
+             (["eval", "--tokens", "1,x"], "--tokens"), (["eval", "--tokens", "1,49152"], "--tokens"),
+             (["eval", "--tokens", "-1"], "--tokens"), (["tokenize", "--decode", "99999999999"], "--decode"),
+             (["bench", "--depth", "1,-2"], "--depth"), (["--", "no-such-file"], "no such file")]
+    for words, pattern in cases:
+        fails(run(*words), 2, pattern, seconds=1)
+
+
+@test
+def options_stand_anywhere():
+    want = succeeds(run("tokenize", "--json", "hi there"))
+    for words in (["--json", "tokenize", "hi there"], ["tokenize", "hi there", "--json"], ["--json", "tokenize", "--", "hi there"],
+                  ["-qm", MODEL, "tokenize", "--json=yes", "hi there"], ["-t1", "-m" + MODEL, "--json", "tokenize", "hi there"]):
+        equal(succeeds(run(*words)), want)
+    equal(succeeds(run("tokenize", "--", "--json")), succeeds(run("tokenize", stdin=b"--json")))
+
+
+@test
+def words_of_later_versions_are_unknown():
+    for word in ("complete", "context", "review", "commit", "index", "search", "map", "serve", "pull", "trust", "hook", "quantize"):
+        fails(run(word), 2, "no such command")
+
+
+# ---- models ----
+
+
+def model_commands():
+    return [["info"], ["tokenize", "x"], ["eval", "--tokens", "1"], ["-p", "hi", "-n", "1"], ["bench"]]
+
+
+@test
+def a_missing_model_is_one_line():
+    for words in model_commands():
+        fails(run("-m", "/nonexistent/model.gguf", *words), 3, r"/nonexistent/model.gguf: no such file \(", seconds=1)
+        fails(run("-m", "some-name", *words), 3, "no model of that name", seconds=1)
+        fails(run(*words, env={"FATHOM_MODEL": None, "XDG_DATA_HOME": ROOT + "/nowhere"}), 3,
+              r"no default model: SmolLM2-135M-Instruct.Q4_1.gguf is not in .*nowhere/fathom/models \(.*make model", seconds=1)
+
+
+@test
+def what_is_no_model_is_one_line():
+    os.makedirs(ROOT + "/folder.gguf", exist_ok=True)
+    cases = [write("text.gguf", b"Once upon a time\n" * 1000), write("empty.gguf", b""), ROOT + "/folder.gguf", "/dev/null",
+             write("magic.gguf", b"GGUF"), write("zeros.gguf", bytes(100000)), write("ones.gguf", b"GGUF\3\0\0\0" + b"\xff" * 100000)]
+    for path in cases:
+        for words in model_commands():
+            fails(run("-m", path, *words), 3, re.escape(path), seconds=1)
+
+
+@test
+def a_model_cut_anywhere_is_one_line():
+    path = os.path.join(ROOT, "cut.gguf")
+    shutil.copyfile(MODEL, path)
+    size = os.path.getsize(path)
+    generator = random.Random(3)
+    header = 2_000_000  # keys, vocabulary and the list of tensors end about there
+    offsets = sorted([generator.randrange(header) for _ in range(100)] + [generator.randrange(size) for _ in range(100)],
+                     reverse=True)
+    words = [["info"], ["-p", "hi", "-n", "1"], ["eval", "--tokens", "1"], ["tokenize", "x"]]
+    for i, offset in enumerate(offsets):
+        os.truncate(path, offset)
+        fails(run("-m", path, *words[i % len(words)]), 3, re.escape(path), seconds=1)
+
+
+@test
+def models_are_listed_and_found_by_name():
+    data = os.path.join(ROOT, "models-test")
+    os.makedirs(data + "/fathom/models", exist_ok=True)
+    os.symlink(MODEL, data + "/fathom/models/Small.gguf")
+    write("models-test/fathom/models/broken.gguf", b"not a model")
+    write("models-test/fathom/models/readme.txt", b"no model either")
+    env = {"XDG_DATA_HOME": data, "FATHOM_MODEL": "Small"}
+    models = run("models", "--json", env=env).json()["models"]
+    equal([model["name"] for model in models], ["Small", "broken"])
+    equal(models[0]["arch"], "llama")
+    equal(models[0]["bytes"], os.path.getsize(MODEL))
+    equal(models[0]["path"], data + "/fathom/models/Small.gguf")
+    check(models[0]["in_force"] and not models[1]["in_force"])
+    text = succeeds(run("models", env=env)).decode().splitlines()
+    check(re.match(r"\* Small +98.4 MB  llama$", text[0]) and "broken" in text[1])
+    want = succeeds(run("tokenize", "hello"))
+    equal(succeeds(run("tokenize", "hello", env=env)), want)
+    equal(succeeds(run("tokenize", "hello", "-m", "small", env=env)), want)
+    fails(run("tokenize", "hello", "-m", "Smal", env=env), 3, "did you mean Small")
+    equal(run("models", "--json", env={"XDG_DATA_HOME": ROOT + "/nowhere"}).json()["models"], [])
+
+
+# ---- tokenize, eval, perplexity, info, bench ----
+
+
+@test
+def tokenize_and_back():
+    generator = random.Random(7)
+    # This vocabulary has no token for some bytes: controls such as 04, and those that text in UTF-8 seldom or never has.
+    known = [b for b in range(256) if b not in (4, 6, 0x13, 0x14, 0x16, 0x1d, 0xc0, 0xc1, 0xf1, 0xf2) and b < 0xf5]
+    for size in (0, 1, 2, 10, 1000, 100000):
+        text = bytes(generator.choices(known, k=size))
+        ids = succeeds(run("tokenize", stdin=text))
+        check(re.fullmatch(rb"(\d+( \d+)*)?\n", ids), ids[:100])
+        equal(succeeds(run("tokenize", "--decode", "-", stdin=ids)), text)
+    equal(succeeds(run("tokenize", "--decode", succeeds(run("tokenize", "héllo")).decode().replace(" ", ","))), "héllo".encode())
+
+
+@test
+def tokenize_json():
+    result = run("tokenize", "--json", stdin=b'a\x00\x1b[31m"\xe9 \xf0\x9f\xa6\x86').json()
+    check(len(result["ids"]) == len(result["pieces"]) and all(is_integer(i) for i in result["ids"]))
+    pieces = [bytes.fromhex(result["bytes"][str(i)]) if str(i) in result.get("bytes", {}) else piece.encode()
+              for i, piece in enumerate(result["pieces"])]
+    equal(b"".join(pieces), b'a\x00\x1b[31m"\xe9 \xf0\x9f\xa6\x86')
+    check(b"\x1b" not in run("tokenize", "--json", stdin=b"\x1b").out)
+
+
+@test
+def tokenize_makes_control_tokens_on_demand_alone():
+    check(len(run("tokenize", "--json", "<|im_end|>").json()["ids"]) > 1)
+    equal(run("tokenize", "--json", "--special", "<|im_end|>").json(), {"ids": [2], "pieces": ["<|im_end|>"]})
+
+
+@test
+def eval_gives_log_probabilities():
+    ids = succeeds(run("tokenize", "The capital of France is")).decode().strip()
+    result = run("eval", "--tokens", ids, "--top", "100000", "--json").json()
+    equal(result["n_vocab"], 49152)
+    equal(len(result["top"]), 49152)
+    check(abs(sum(2.718281828459045 ** entry["logprob"] for entry in result["top"]) - 1) < 1e-3)
+    check(all(a["logprob"] >= b["logprob"] for a, b in zip(result["top"], result["top"][1:])))
+    check(is_integer(result["top"][0]["id"]))
+    equal(result["top"][0]["piece"], " Paris")
+    text = succeeds(run("eval", "--tokens", ids.replace(" ", ","), "--top", "3")).decode().splitlines()
+    check(len(text) == 3 and text[0].endswith('" Paris"'))
+
+
+@test
+def perplexity_of_a_text():
+    words = "the cat sat on the mat and looked at the dog that had come in from the garden ".encode()
+    path = write("text.txt", b"Once upon a time " + words * 20)
+    result = run("perplexity", "-f", path, "-c", "64", "--json").json()
+    check(is_integer(result["n_scored"]) and result["n_scored"] % 31 == 0)
+    check(1 < result["ppl"] < 100 and abs(2.718281828459045 ** result["nll"] - result["ppl"]) < 1e-3 * result["ppl"])
+    piped = run("perplexity", "-f", "-", "-c", "64", "--json", stdin=open(path, "rb").read()).json()
+    equal(piped, result)
+    text = succeeds(run("perplexity", "-f", path, "-c", "64")).decode()
+    check(text.startswith(f"ppl {result['ppl']:.4f}"), text)
+    fails(run("perplexity", "-f", write("short.txt", b"too short")), 3, "don't fill a chunk")
+    fails(run("perplexity", "-f", ROOT + "/nothing"), 3, "No such file")
+
+
+@test
+def info_knows_the_model():
+    result = run("info", "--json").json()
+    for key in ("n_params", "n_active", "bytes", "n_ctx_train", "n_layer", "n_embd", "n_head", "n_vocab"):
+        check(is_integer(result[key]), key)
+    equal((result["path"], result["arch"], result["bytes"], result["n_layer"]), (MODEL, "llama", os.path.getsize(MODEL), 30))
+    equal((result["fim"], result["template"], result["n_params"]), (False, "smollm2", 134515008))
+    equal(result["quants"], {"Q8_0": 1, "F32": 61, "Q4_1": 210})
+    equal(run("info", MODEL, "--json", env={"FATHOM_MODEL": "/nonexistent"}).json()["path"], MODEL)
+    equal(run("info", "--json", "-c", "1000").json()["memory"]["kv"], 1000 * result["memory"]["kv_per_token"])
+    text = succeeds(run("info")).decode()
+    check("architecture  llama\n" in text and "runs          yes\n" in text)
+
+
+@test
+def bench_measures():
+    result = run("bench", "--prefill", "16,32", "--decode", "4", "--depth", "0,16", "-r", "1", "--json").json()
+    equal((result["model"], result["backend"]), (os.path.basename(MODEL)[:-5], "cpu"))
+    check(is_integer(result["threads"]) and is_integer(result["bytes_per_token"]))
+    equal([entry["n"] for entry in result["prefill"]], [16, 32])
+    equal([(entry["n"], entry["depth"]) for entry in result["decode"]], [(4, 0), (4, 16)])
+    for key in ("bandwidth_gb_s", "bandwidth_share", "load_ms", "peak_rss_mb"):
+        check(isinstance(result[key], float) and result[key] > 0, key)
+    check(all(entry["tok_s"] > 0 for entry in result["prefill"] + result["decode"]))
+    check(0 < result["bandwidth_share"] < 2)
+    check(90e6 < result["bytes_per_token"] < 110e6)
+    check(b"bandwidth" in succeeds(run("bench", "--prefill", "8", "--decode", "2", "-r", "1")))
+
+
+@test
+def only_one_thread_or_two_the_same_answer():
+    answers = [run("-p", "Name three colours.", "--temp", "0", "-n", "12", "--no-save", "-t", n, "--json").json()["text"]
+               for n in ("1", "2")]
+    check(len(answers[0]) > 5)
+    equal(answers[0], answers[1])
+
+
+# ---- questions ----
+
+
+@test
+def a_question_and_its_answer():
+    for words, stdin in ((["-p", "Say hi."], b""), (["-p", "-"], b"Say hi."), ([], b"Say hi."),
+                         (["-p", "what changed?"], b"-int a;\n+int b;\n")):
+        out = succeeds(run(*words, "-n", "8", "--temp", "0", "--no-save", stdin=stdin))
+        check(out.endswith(b"\n") and len(out) > 3, out)
+
+
+@test
+def an_answer_as_json():
+    result = run("-p", "Say hi.", "-n", "5", "--temp", "0", "--json", "--no-save").json()
+    check(isinstance(result["text"], str) and isinstance(result["stop"], str))
+    check(all(is_integer(result[key]) for key in ("tokens", "prefilled", "cached")))
+    check(0 < result["tokens"] <= 5 and result["prefilled"] > 5 and result["tok_s"] > 0)
+
+
+@test
+def adapters_and_cuda_are_refused_clearly():
+    fails(run("-p", "hi", "--lora", "a.gguf"), 3, "--lora")
+    result = run("-p", "hi", "--backend", "cuda", "-n", "1", "--no-save")
+    check(result.status == 0 or (result.status == 3 and b"cuda" in result.err.lower()))
+
+
+# ---- ends of pipes, full disks, signals ----
+
+
+@test
+def a_reader_that_leaves_makes_no_noise():
+    for words in (f"{PROGRAM} -p hi -n 40 --no-save", f"{PROGRAM} help options", f"yes hello | head -c 2000000 | {PROGRAM} tokenize"):
+        done = subprocess.run(["bash", "-c", f"{words} | head -c 10; echo \" ${{PIPESTATUS[*]}}\""], capture_output=True,
+                              env=environment(), timeout=60)
+        equal(done.stderr, b"")
+        statuses = [int(status) for status in done.stdout.decode().rsplit("\n", 2)[-2].split()[-2:]]
+        equal(statuses, [0, 0])
+
+
+@test
+def a_full_disk_is_a_failure():
+    for words in (["help"], ["tokenize", "hi"], ["--version"], ["config", "--json"], ["-p", "hi", "-n", "3", "--no-save"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                                  env=environment())
+        equal(done.returncode, 3)
+        check(re.fullmatch(rb"fathom: [^\n]*No space left on device[^\n]*\n", done.stderr), done.stderr)
+
+
+@test
+def closed_descriptors_do_no_harm():
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        done = subprocess.run(["bash", "-c", f"{PROGRAM} tokenize hi {closed}"], capture_output=True, env=environment())
+        check(done.returncode in (0, 3), done)
+
+
+def interrupted(words, wait_for, stdin=subprocess.DEVNULL):
+    # A process started in the background by a shell ignores SIGINT, and so would we.
+    process = subprocess.Popen([PROGRAM, *words], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               env=environment(), preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    if wait_for:
+        select.select([process.stdout], [], [], 60)
+    else:
+        time.sleep(1)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    return Result(process.returncode, out, err, time.monotonic() - started)
+
+
+@test
+def an_interrupt_is_status_130():
+    big = write("big.txt", b"hello world, " * 20000)
+    for words, wait_for, stdin in ((["-p", "Tell me a very long story.", "--temp", "0", "--no-save"], True, subprocess.DEVNULL),
+                                   (["perplexity", "-f", big], False, subprocess.DEVNULL), (["bench", "-r", "100"], False, subprocess.DEVNULL),
+                                   (["tokenize"], False, subprocess.PIPE)):
+        result = interrupted(words, wait_for, stdin)
+        equal(result.status, 130)
+        check(b"fathom:" not in result.err, result.err)
+        check(result.seconds < (20 if IS_SANITIZED else 2), f"{words} took {result.seconds:.2f} s")
+
+
+@test
+def little_memory_is_one_line():
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (60_000_000, 60_000_000))
+
+    if IS_SANITIZED:
+        return  # sanitizers reserve more address space than that
+    fails(run("-p", "hi", "-n", "1", preexec_fn=limit), 3)
+
+
+# ---- configuration ----
+
+
+def configured(text, *words, **env):
+    path = write("configured/fathom/config", text.encode())
+    return run(*words, env={"XDG_CONFIG_HOME": os.path.dirname(os.path.dirname(path)), **env})
+
+
+@test
+def configuration_environment_command_line():
+    def model(result):
+        entry = result.json()["settings"]["model"]
+        return entry["value"], entry["from"]
+
+    text = "[model]\nmodel = from-config\n"
+    equal(model(configured("", "config", "--json", FATHOM_MODEL=None)), ("SmolLM2-135M-Instruct.Q4_1", "default"))
+    equal(model(configured(text, "config", "--json", FATHOM_MODEL=None)), ("from-config", "config"))
+    equal(model(configured(text, "config", "--json", FATHOM_MODEL="")), ("from-config", "config"))
+    equal(model(configured(text, "config", "--json", FATHOM_MODEL="from-env")), ("from-env", "environment"))
+    equal(model(configured(text, "config", "--json", "-m", "from-line", FATHOM_MODEL="from-env")), ("from-line", "command line"))
+    equal(configured(text, "config", "--json", FATHOM_MODEL=None).json()["settings"]["model"]["line"], 2)
+    fails(configured(text, "info", FATHOM_MODEL=None), 3, "from-config")
+
+
+@test
+def configuration_takes_effect():
+    equal(succeeds(configured("[sampling]\ntemp = 0.25\n", "config", "temp")), b"0.25\n")
+    succeeds(configured("[output]\nquiet = yes\n", "models", XDG_DATA_HOME=ROOT + "/nowhere"))
+    check(b"no models are here" in configured("", "models", XDG_DATA_HOME=ROOT + "/nowhere").err)
+
+
+@test
+def a_wrong_configuration_is_one_line():
+    fails(configured("[model]\nthreds = 2\n", "tokenize", "x"), 3, r"config:2: threds: no such key \(did you mean threads\?\)")
+    fails(configured("temp = hot\n", "tokenize", "x"), 3, "config:1: --temp")
+    fails(configured("[nowhere]\nx = 1\n", "config"), 3, "no such section")
+    fails(configured("\x00\x01\x02", "config"), 3, "config:1")
+
+
+@test
+def config_prints_what_a_configuration_takes():
+    printed = configured("[chat]\nsystem = one\n  two\n[sampling]\ntemp = 0.3\n", "config", "--seed", "5").out.decode()
+    again = configured(printed, "config", "--json").json()["settings"]
+    equal((again["system"]["value"], again["temp"]["value"], again["seed"]["value"]), ("one\ntwo", 0.3, 5))
+
+
+# ---- terminals ----
+
+
+def on_terminal(words, seconds=60, **env):
+    """stdin, stdout and stderr are a terminal; gives all that was written to it, and the status."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(PROGRAM, [PROGRAM, *words], environment(**env))
+    written, end = b"", time.monotonic() + seconds
+    while time.monotonic() < end:
+        ready, _, _ = select.select([fd], [], [], 0.1)
+        try:
+            chunk = os.read(fd, 65536) if ready else None
+        except OSError:
+            break
+        if chunk == b"":
+            break
+        written += chunk or b""
+    _, status = os.waitpid(pid, 0)
+    os.close(fd)
+    return written, os.waitstatus_to_exitcode(status)
+
+
+@test
+def names_reach_no_terminal_as_controls():
+    path = write("evil\x1b[31m\u202e.gguf", b"nothing")
+    written, status = on_terminal(["info", path])
+    equal(status, 3)
+    check(b"\x1b" not in written and "\u202e".encode() not in written, written)
+
+
+@test
+def plain_and_dumb_terminals_get_no_sequences():
+    for words, env in ((["--plain"], {}), ([], {"TERM": "dumb"})):
+        written, status = on_terminal(["-p", "hi", "-n", "4", "--no-save", *words], **env)
+        equal(status, 0)
+        check(b"\x1b" not in written and written.endswith(b"\r\n"), written)
+
+
+# ---- nothing else was touched ----
+
+
+@test
+def the_home_folder_stays_clean():
+    allowed = {"config", "data", "state", "cache"}
+    home = os.path.join(ROOT, "home")
+    check(set(os.listdir(home)) <= allowed, os.listdir(home))
+
+
+def main():
+    chosen = [function for function in TESTS if not sys.argv[1:] or any(word in function.__name__ for word in sys.argv[1:])]
+    os.makedirs(os.path.join(ROOT, "home"))
+    passed = failed = 0
+    for function in chosen:
+        started = time.monotonic()
+        try:
+            function()
+            passed += 1
+            print("ok", function.__name__)
+        except Exception as problem:  # every test counts for itself
+            failed += 1
+            where = traceback.extract_tb(problem.__traceback__)
+            line = next((frame.lineno for frame in where if frame.name == function.__name__), 0)
+            print(f"not ok {function.__name__} # line {line}: {problem}")
+        if time.monotonic() - started > 10:
+            print(f"# {function.__name__} took {time.monotonic() - started:.1f} s")
+    shutil.rmtree(ROOT, ignore_errors=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
