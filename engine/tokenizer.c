@@ -2,17 +2,17 @@
  * split into pieces (byte-level) or words (SentencePiece), and each of those is merged into tokens.
  *
  *   text -> marks and the stretches between -> pieces -> tokens
- *           tokenizer_vocabulary.c             tokenizer_split.c -> tokenizer_merge.c */
+ *           tokenizer_lexicon.c             tokenizer_split.c -> tokenizer_merge.c */
 #include "engine/tokenizer.h"
 #include "engine/tokenizer_merge.h"
 #include "engine/tokenizer_split.h"
-#include "engine/tokenizer_vocabulary.h"
+#include "engine/tokenizer_lexicon.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct tokenizer {
-    struct vocabulary vocabulary;
+    struct lexicon lexicon;
     struct merges merges;
     struct splitter *splitter; /* NULL: SentencePiece */
     bool adds_bos, adds_eos;
@@ -43,9 +43,9 @@ static enum status tokenizer_load(struct tokenizer *tokenizer, const struct gguf
             status = splitter_new(pre, &tokenizer->splitter, error);
     }
     if (!status)
-        status = vocabulary_init(&tokenizer->vocabulary, gguf, byte_level, error);
+        status = lexicon_init(&tokenizer->lexicon, gguf, byte_level, error);
     if (!status)
-        status = merges_init(&tokenizer->merges, gguf, &tokenizer->vocabulary, error);
+        status = merges_init(&tokenizer->merges, gguf, &tokenizer->lexicon, error);
     tokenizer->adds_bos = !byte_level || (tokenizer->splitter && splitter_adds_bos(tokenizer->splitter));
     tokenizer->adds_space = !byte_level;
     if (!status)
@@ -71,7 +71,7 @@ enum status tokenizer_new(const struct gguf *gguf, struct tokenizer **out, struc
         return status;
     }
     if (newline.n == 1)
-        tokenizer->vocabulary.special.newline = newline.ids[0];
+        tokenizer->lexicon.special.newline = newline.ids[0];
     tokens_deinit(&newline);
     *out = tokenizer;
     return STATUS_OK;
@@ -82,7 +82,7 @@ void tokenizer_free(struct tokenizer *tokenizer)
     if (!tokenizer)
         return;
     merges_deinit(&tokenizer->merges);
-    vocabulary_deinit(&tokenizer->vocabulary);
+    lexicon_deinit(&tokenizer->lexicon);
     splitter_free(tokenizer->splitter);
     free(tokenizer);
 }
@@ -91,42 +91,42 @@ void tokenizer_free(struct tokenizer *tokenizer)
 
 int32_t tokenizer_n_vocab(const struct tokenizer *tokenizer)
 {
-    return tokenizer->vocabulary.n;
+    return tokenizer->lexicon.n;
 }
 
 const struct special_tokens *tokenizer_special(const struct tokenizer *tokenizer)
 {
-    return &tokenizer->vocabulary.special;
+    return &tokenizer->lexicon.special;
 }
 
 bool tokenizer_adds_bos(const struct tokenizer *tokenizer)
 {
-    return tokenizer->adds_bos && tokenizer->vocabulary.special.bos >= 0;
+    return tokenizer->adds_bos && tokenizer->lexicon.special.bos >= 0;
 }
 
 static bool is_inside(const struct tokenizer *tokenizer, int32_t id)
 {
-    return id >= 0 && id < tokenizer->vocabulary.n;
+    return id >= 0 && id < tokenizer->lexicon.n;
 }
 
 enum token_kind tokenizer_kind(const struct tokenizer *tokenizer, int32_t id)
 {
-    return is_inside(tokenizer, id) ? (enum token_kind)tokenizer->vocabulary.kinds[id] : TOKEN_UNUSED;
+    return is_inside(tokenizer, id) ? (enum token_kind)tokenizer->lexicon.kinds[id] : TOKEN_UNUSED;
 }
 
 bool tokenizer_is_end(const struct tokenizer *tokenizer, int32_t id)
 {
-    return is_inside(tokenizer, id) && tokenizer->vocabulary.ends[id];
+    return is_inside(tokenizer, id) && tokenizer->lexicon.ends[id];
 }
 
 int32_t tokenizer_find(const struct tokenizer *tokenizer, const char *text, size_t size)
 {
-    const struct vocabulary *vocabulary = &tokenizer->vocabulary;
-    int32_t id = vocabulary_find_mark(vocabulary, text, size);
+    const struct lexicon *lexicon = &tokenizer->lexicon;
+    int32_t id = lexicon_find_mark(lexicon, text, size);
     if (id < 0)
-        id = vocabulary_find_word(vocabulary, text, size);
-    if (id < 0 && size == 1 && !vocabulary->byte_level)
-        id = vocabulary->bytes[(unsigned char)*text];
+        id = lexicon_find_word(lexicon, text, size);
+    if (id < 0 && size == 1 && !lexicon->byte_level)
+        id = lexicon->bytes[(unsigned char)*text];
     return id;
 }
 
@@ -157,21 +157,21 @@ static enum status pieces_encode(struct encoding *encoding, const char *text, si
             break;
         int32_t whole = -1;
         if (splitter_ignores_merges(tokenizer->splitter))
-            whole = vocabulary_find_word(&tokenizer->vocabulary, piece.data, piece.size);
+            whole = lexicon_find_word(&tokenizer->lexicon, piece.data, piece.size);
         if (whole >= 0)
             tokens_append(encoding->out, whole);
         else
-            status = merges_encode(&tokenizer->merges, &tokenizer->vocabulary, &encoding->scratch, piece.data,
-                                   piece.size, encoding->out, error);
+            status = merges_encode(&tokenizer->merges, &tokenizer->lexicon, &encoding->scratch, piece.data, piece.size,
+                                   encoding->out, error);
     }
     return status;
 }
 
 /* Where the word that text begins with ends: before the next space that follows something else.  Where a token may have
  * such a space inside, nothing may be cut. */
-static size_t word_size(const struct vocabulary *vocabulary, const char *text, size_t size)
+static size_t word_size(const struct lexicon *lexicon, const char *text, size_t size)
 {
-    if (!vocabulary->spaces_lead)
+    if (!lexicon->spaces_lead)
         return size;
     size_t i = 0;
     while (i < size && text[i] == ' ')
@@ -186,7 +186,7 @@ static enum status words_encode(struct encoding *encoding, const char *text, siz
     const struct tokenizer *tokenizer = encoding->tokenizer;
     enum status status = STATUS_OK;
     for (size_t i = 0, n; !status && i < size; i += n) {
-        n = word_size(&tokenizer->vocabulary, text + i, size - i);
+        n = word_size(&tokenizer->lexicon, text + i, size - i);
         struct slice word = {text + i, n};
         if (i == 0 && add_space) {
             buffer_clear(&encoding->word);
@@ -196,7 +196,7 @@ static enum status words_encode(struct encoding *encoding, const char *text, siz
             word = (struct slice){encoding->word.data, encoding->word.size};
         }
         if (!status)
-            status = merges_encode(&tokenizer->merges, &tokenizer->vocabulary, &encoding->scratch, word.data, word.size,
+            status = merges_encode(&tokenizer->merges, &tokenizer->lexicon, &encoding->scratch, word.data, word.size,
                                    encoding->out, error);
     }
     return status;
@@ -207,17 +207,17 @@ static enum status marks_encode(struct encoding *encoding, const char *text, siz
                                 struct error *error)
 {
     const struct tokenizer *tokenizer = encoding->tokenizer;
-    const struct vocabulary *vocabulary = &tokenizer->vocabulary;
-    const struct mark_set *set = flags & TOKENIZE_SPECIAL ? &vocabulary->all_marks : &vocabulary->plain_marks;
+    const struct lexicon *lexicon = &tokenizer->lexicon;
+    const struct mark_set *set = flags & TOKENIZE_SPECIAL ? &lexicon->all_marks : &lexicon->plain_marks;
     bool add_space = tokenizer->adds_space && !(flags & TOKENIZE_NO_PREFIX);
     bool follows_mark = true;
     enum status status = STATUS_OK;
     for (size_t begin = 0; !status && begin < size;) {
         size_t end = begin;
         int32_t mark = -1;
-        while (end < size && (mark = vocabulary_match_mark(vocabulary, set, text + end, size - end)) < 0)
+        while (end < size && (mark = lexicon_match_mark(lexicon, set, text + end, size - end)) < 0)
             end++;
-        if (end > begin && vocabulary->byte_level)
+        if (end > begin && lexicon->byte_level)
             status = pieces_encode(encoding, text + begin, end - begin, error);
         else if (end > begin)
             status = words_encode(encoding, text + begin, end - begin, add_space && follows_mark, error);
@@ -225,8 +225,8 @@ static enum status marks_encode(struct encoding *encoding, const char *text, siz
         if (mark < 0)
             break;
         tokens_append(encoding->out, mark);
-        follows_mark = vocabulary->kinds[mark] != TOKEN_USER_DEFINED;
-        begin += vocabulary_text(vocabulary, mark).size;
+        follows_mark = lexicon->kinds[mark] != TOKEN_USER_DEFINED;
+        begin += lexicon_text(lexicon, mark).size;
     }
     return status;
 }
@@ -234,7 +234,7 @@ static enum status marks_encode(struct encoding *encoding, const char *text, siz
 enum status tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t size, unsigned flags,
                              struct tokens *out, struct error *error)
 {
-    const struct special_tokens *special = &tokenizer->vocabulary.special;
+    const struct special_tokens *special = &tokenizer->lexicon.special;
     struct encoding encoding = {.tokenizer = tokenizer, .out = out};
     size_t n_before = out->n;
     if (flags & TOKENIZE_BEGIN && tokenizer_adds_bos(tokenizer))
@@ -258,10 +258,10 @@ struct slice tokenizer_piece(const struct tokenizer *tokenizer, int32_t id, bool
 {
     if (!is_inside(tokenizer, id))
         return (struct slice){"", 0};
-    enum token_kind kind = tokenizer->vocabulary.kinds[id];
+    enum token_kind kind = tokenizer->lexicon.kinds[id];
     if (!special && (kind == TOKEN_CONTROL || kind == TOKEN_UNKNOWN))
         return (struct slice){"", 0};
-    return vocabulary_text(&tokenizer->vocabulary, id);
+    return lexicon_text(&tokenizer->lexicon, id);
 }
 
 void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t n, bool special, struct buffer *out)

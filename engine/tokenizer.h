@@ -30,8 +30,9 @@ struct special_tokens {
 
 struct tokenizer;
 
-/* STATUS_UNSUPPORTED names an unknown model or pre-tokenizer; STATUS_FORMAT what is malformed.  The gguf may be closed
- * afterwards: what is needed was copied. */
+/* STATUS_UNSUPPORTED names an unknown model or pre-tokenizer, STATUS_NOT_FOUND a missing key, STATUS_FORMAT what is
+ * malformed.  The gguf may be closed afterwards: what is needed was copied.  A tokenizer never changes: any number of
+ * threads may use it at once. */
 enum status tokenizer_new(const struct gguf *gguf, struct tokenizer **out, struct error *error);
 void tokenizer_free(struct tokenizer *tokenizer);
 

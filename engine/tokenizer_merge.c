@@ -55,12 +55,20 @@ static bool pair_append(struct pair_list *list, struct merge_pair pair)
     return true;
 }
 
-/* Reads "left right" into *pair, with text as scratch of MERGE_LINE_MAX bytes.  False where one of the three is no word.
- * Results mostly follow one another in a vocabulary, so expected is compared before the result is looked up. */
 enum { MERGE_LINE_MAX = 1 << 18 };
 
-static bool pair_read(const struct vocabulary *vocabulary, struct slice line, int32_t expected, char *text,
-                      struct merge_pair *pair)
+static bool word_is(const struct lexicon *lexicon, int32_t id, const char *text, size_t size)
+{
+    if (id < 0 || id >= lexicon->n || lexicon->kinds[id] != TOKEN_NORMAL)
+        return false;
+    struct slice word = lexicon_text(lexicon, id);
+    return word.size == size && memcmp(word.data, text, size) == 0;
+}
+
+/* Reads "left right" into *pair, which still holds the pair before, with text as scratch of MERGE_LINE_MAX bytes.  False,
+ * with *pair as it was, where one of the three is no word.  Results mostly stay the same or follow one another in the
+ * vocabulary, which saves looking them up. */
+static bool pair_read(const struct lexicon *lexicon, struct slice line, char *text, struct merge_pair *pair)
 {
     const char *space = line.size > 1 ? memchr(line.data + 1, ' ', line.size - 1) : NULL;
     if (!space || line.size > MERGE_LINE_MAX)
@@ -70,34 +78,30 @@ static bool pair_read(const struct vocabulary *vocabulary, struct slice line, in
     size_t n_left, n_right;
     if (!byte_letters_decode(left, text, &n_left) || !byte_letters_decode(right, text + n_left, &n_right))
         return false;
-    pair->left = vocabulary_find_word(vocabulary, text, n_left);
-    pair->right = vocabulary_find_word(vocabulary, text + n_left, n_right);
-    if (pair->left < 0 || pair->right < 0)
+    struct merge_pair found = {.left = lexicon_find_word(lexicon, text, n_left),
+                               .right = lexicon_find_word(lexicon, text + n_left, n_right),
+                               .result = pair->result};
+    if (found.left < 0 || found.right < 0)
         return false;
     size_t size = n_left + n_right;
-    if (expected < vocabulary->n && vocabulary->kinds[expected] == TOKEN_NORMAL) {
-        struct slice guess = vocabulary_text(vocabulary, expected);
-        if (guess.size == size && memcmp(guess.data, text, size) == 0) {
-            pair->result = expected;
-            return true;
-        }
-    }
-    pair->result = vocabulary_find_word(vocabulary, text, size);
-    return pair->result >= 0;
+    if (!word_is(lexicon, found.result, text, size) && !word_is(lexicon, ++found.result, text, size))
+        found.result = lexicon_find_word(lexicon, text, size);
+    if (found.result < 0)
+        return false;
+    *pair = found;
+    return true;
 }
 
-static enum status pairs_read(const struct gguf_value *lines, const struct vocabulary *vocabulary,
-                              struct pair_list *list, struct error *error)
+static enum status pairs_read(const struct gguf_value *lines, const struct lexicon *lexicon, struct pair_list *list,
+                              struct error *error)
 {
     char *text = malloc(MERGE_LINE_MAX);
     size_t position = 0;
     struct slice line;
-    int32_t expected = 0;
+    struct merge_pair pair = {.result = -1};
     while (text && gguf_array_next_text(lines, &position, &line)) {
-        struct merge_pair pair;
-        if (!pair_read(vocabulary, line, expected, text, &pair))
+        if (!pair_read(lexicon, line, text, &pair))
             continue;
-        expected = pair.result + 1;
         if (!pair_append(list, pair)) {
             free(text);
             text = NULL;
@@ -128,7 +132,7 @@ static enum status pairs_insert(struct merges *merges, const struct pair_list *l
     return STATUS_OK;
 }
 
-static enum status pairs_init(struct merges *merges, const struct gguf *gguf, const struct vocabulary *vocabulary,
+static enum status pairs_init(struct merges *merges, const struct gguf *gguf, const struct lexicon *lexicon,
                               struct error *error)
 {
     const char *key = "tokenizer.ggml.merges";
@@ -138,7 +142,7 @@ static enum status pairs_init(struct merges *merges, const struct gguf *gguf, co
     if (!lines->is_array || lines->type != GGUF_STRING)
         return error_set(error, STATUS_FORMAT, "%s: an array of strings was expected", key);
     struct pair_list list = {0};
-    enum status status = pairs_read(lines, vocabulary, &list, error);
+    enum status status = pairs_read(lines, lexicon, &list, error);
     if (!status)
         status = pairs_insert(merges, &list, error);
     free(list.pairs);
@@ -159,7 +163,7 @@ static uint32_t score_rank(float score)
     return ~rising;
 }
 
-static enum status scores_init(struct merges *merges, const struct gguf *gguf, const struct vocabulary *vocabulary,
+static enum status scores_init(struct merges *merges, const struct gguf *gguf, const struct lexicon *lexicon,
                                struct error *error)
 {
     const char *key = "tokenizer.ggml.scores";
@@ -168,13 +172,13 @@ static enum status scores_init(struct merges *merges, const struct gguf *gguf, c
         return error_set(error, STATUS_NOT_FOUND, "%s: the file has no scores", key);
     if (!scores->is_array)
         return error_set(error, STATUS_FORMAT, "%s: an array was expected", key);
-    if (scores->n < (uint64_t)vocabulary->n)
+    if (scores->n < (uint64_t)lexicon->n)
         return error_set(error, STATUS_FORMAT, "%s: %llu values for %d tokens", key, (unsigned long long)scores->n,
-                         (int)vocabulary->n);
-    merges->ranks = malloc((size_t)vocabulary->n * sizeof *merges->ranks);
+                         (int)lexicon->n);
+    merges->ranks = malloc((size_t)lexicon->n * sizeof *merges->ranks);
     if (!merges->ranks)
         return error_set(error, STATUS_MEMORY, "not enough memory for the vocabulary's scores");
-    for (int32_t id = 0; id < vocabulary->n; id++) {
+    for (int32_t id = 0; id < lexicon->n; id++) {
         float score;
         int64_t whole;
         if (!gguf_array_f32(scores, (uint64_t)id, &score)) {
@@ -183,18 +187,17 @@ static enum status scores_init(struct merges *merges, const struct gguf *gguf, c
             score = (float)whole;
         }
         merges->ranks[id] = score_rank(score);
-        size_t size = vocabulary_text(vocabulary, id).size;
+        size_t size = lexicon_text(lexicon, id).size;
         if (size > merges->longest)
             merges->longest = size;
     }
     return STATUS_OK;
 }
 
-enum status merges_init(struct merges *merges, const struct gguf *gguf, const struct vocabulary *vocabulary,
+enum status merges_init(struct merges *merges, const struct gguf *gguf, const struct lexicon *lexicon,
                         struct error *error)
 {
-    return vocabulary->byte_level ? pairs_init(merges, gguf, vocabulary, error)
-                                  : scores_init(merges, gguf, vocabulary, error);
+    return lexicon->byte_level ? pairs_init(merges, gguf, lexicon, error) : scores_init(merges, gguf, lexicon, error);
 }
 
 void merges_deinit(struct merges *merges)
@@ -284,7 +287,7 @@ void merge_scratch_deinit(struct merge_scratch *scratch)
 
 struct merge_work {
     const struct merges *merges;
-    const struct vocabulary *vocabulary;
+    const struct lexicon *lexicon;
     struct merge_scratch *scratch;
     const char *piece;
     size_t size;
@@ -299,7 +302,7 @@ static void candidate_add(const struct merge_work *work, uint32_t left)
         return;
     const struct merge_symbol *b = &work->scratch->symbols[right];
     struct merge_candidate candidate = {.left = left, .left_size = a->size, .right_size = b->size};
-    if (work->vocabulary->byte_level) {
+    if (work->lexicon->byte_level) {
         uint64_t probes = 0;
         if (a->id < 0 || b->id < 0)
             return;
@@ -310,8 +313,7 @@ static void candidate_add(const struct merge_work *work, uint32_t left)
         candidate.rank = slot->rank;
     } else {
         size_t size = (size_t)a->size + b->size;
-        candidate.id =
-            size <= work->merges->longest ? vocabulary_find_word(work->vocabulary, work->piece + left, size) : -1;
+        candidate.id = size <= work->merges->longest ? lexicon_find_word(work->lexicon, work->piece + left, size) : -1;
         if (candidate.id < 0)
             return;
         candidate.rank = work->merges->ranks[candidate.id];
@@ -321,18 +323,18 @@ static void candidate_add(const struct merge_work *work, uint32_t left)
 
 static void symbols_fill(const struct merge_work *work)
 {
-    const struct vocabulary *vocabulary = work->vocabulary;
+    const struct lexicon *lexicon = work->lexicon;
     uint32_t previous = 0;
     for (size_t i = 0; i < work->size;) {
         struct merge_symbol *symbol = &work->scratch->symbols[i];
         *symbol = (struct merge_symbol){.size = 1, .previous = previous};
-        if (vocabulary->byte_level) {
-            symbol->id = vocabulary->bytes[(unsigned char)work->piece[i]];
+        if (lexicon->byte_level) {
+            symbol->id = lexicon->bytes[(unsigned char)work->piece[i]];
         } else {
             uint32_t c;
             int n = utf8_decode(work->piece + i, work->size - i, &c);
             symbol->size = n > 0 ? (uint32_t)n : 1;
-            symbol->id = vocabulary_find_word(vocabulary, work->piece + i, symbol->size);
+            symbol->id = lexicon_find_word(lexicon, work->piece + i, symbol->size);
         }
         previous = (uint32_t)i;
         i += symbol->size;
@@ -362,32 +364,31 @@ static void symbols_merge(const struct merge_work *work)
 }
 
 /* What no word stands for: its bytes where the vocabulary has tokens for them all, else the unknown token. */
-static void symbol_spell(const struct vocabulary *vocabulary, const char *text, size_t size, struct tokens *out)
+static void symbol_spell(const struct lexicon *lexicon, const char *text, size_t size, struct tokens *out)
 {
     bool complete = true;
     for (size_t i = 0; i < size; i++)
-        complete = complete && vocabulary->bytes[(unsigned char)text[i]] >= 0;
+        complete = complete && lexicon->bytes[(unsigned char)text[i]] >= 0;
     for (size_t i = 0; complete && i < size; i++)
-        tokens_append(out, vocabulary->bytes[(unsigned char)text[i]]);
-    int32_t unknown = vocabulary->special.unknown;
-    if (!complete && unknown >= 0 && vocabulary->kinds[unknown] == TOKEN_UNKNOWN)
+        tokens_append(out, lexicon->bytes[(unsigned char)text[i]]);
+    int32_t unknown = lexicon->special.unknown;
+    if (!complete && unknown >= 0 && lexicon->kinds[unknown] == TOKEN_UNKNOWN)
         tokens_append(out, unknown);
 }
 
-enum status merges_encode(const struct merges *merges, const struct vocabulary *vocabulary,
-                          struct merge_scratch *scratch, const char *piece, size_t size, struct tokens *out,
-                          struct error *error)
+enum status merges_encode(const struct merges *merges, const struct lexicon *lexicon, struct merge_scratch *scratch,
+                          const char *piece, size_t size, struct tokens *out, struct error *error)
 {
-    if (size > INT32_MAX || !scratch_reserve(scratch, size))
+    if (size > INT32_MAX || size > SIZE_MAX / 64 || !scratch_reserve(scratch, size))
         return error_set(error, STATUS_MEMORY, "not enough memory to tokenize a piece of %zu bytes", size);
-    const struct merge_work work = {merges, vocabulary, scratch, piece, size};
+    const struct merge_work work = {merges, lexicon, scratch, piece, size};
     symbols_fill(&work);
     symbols_merge(&work);
     for (size_t i = 0; i < size; i += scratch->symbols[i].size) {
         if (scratch->symbols[i].id >= 0)
             tokens_append(out, scratch->symbols[i].id);
         else
-            symbol_spell(vocabulary, piece + i, scratch->symbols[i].size, out);
+            symbol_spell(lexicon, piece + i, scratch->symbols[i].size, out);
     }
     return STATUS_OK;
 }

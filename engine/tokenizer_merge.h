@@ -6,7 +6,7 @@
 #ifndef FATHOM_ENGINE_TOKENIZER_MERGE_H
 #define FATHOM_ENGINE_TOKENIZER_MERGE_H
 
-#include "engine/tokenizer_vocabulary.h"
+#include "engine/tokenizer_lexicon.h"
 
 struct merges {
     struct merge_slot *slots; /* byte-level: pair of tokens -> rank and result */
@@ -17,7 +17,7 @@ struct merges {
 
 /* Zero-initialised is empty.  Merges that name a text that is no word are left out: they could never apply.  On failure
  * deinit must still be called. */
-enum status merges_init(struct merges *merges, const struct gguf *gguf, const struct vocabulary *vocabulary,
+enum status merges_init(struct merges *merges, const struct gguf *gguf, const struct lexicon *lexicon,
                         struct error *error);
 void merges_deinit(struct merges *merges);
 
@@ -32,8 +32,7 @@ void merge_scratch_deinit(struct merge_scratch *scratch);
 
 /* Appends the tokens of piece (at most 2 GiB).  A byte that no token stands for becomes the unknown token where that is
  * one of kind TOKEN_UNKNOWN, else it is left out, as the vocabulary's own library does. */
-enum status merges_encode(const struct merges *merges, const struct vocabulary *vocabulary,
-                          struct merge_scratch *scratch, const char *piece, size_t size, struct tokens *out,
-                          struct error *error);
+enum status merges_encode(const struct merges *merges, const struct lexicon *lexicon, struct merge_scratch *scratch,
+                          const char *piece, size_t size, struct tokens *out, struct error *error);
 
 #endif

@@ -116,7 +116,7 @@ int32_t *roles_clear(int32_t known[KNOWN_MARKS_MAX])
 enum token_kind roles_sort(struct slice text, enum token_kind kind, int32_t id, int32_t known[KNOWN_MARKS_MAX])
 {
     unsigned char first = text.size ? (unsigned char)text.data[0] : 0;
-    if (first != '<' && first != '[' && first != 0xe2)
+    if (first != '<' && first != '[' && !(first == 0xe2 && text.size > 3 && text.data[3] == '<'))
         return kind;
     for (int i = 0; i < N_KNOWN_MARKS; i++) {
         if (!slice_equals(text, known_marks[i].text))
@@ -144,14 +144,14 @@ static enum status role_read(const struct gguf *gguf, const char *key, int32_t n
     return STATUS_OK;
 }
 
-enum status roles_read(const struct gguf *gguf, const int32_t known[KNOWN_MARKS_MAX], struct vocabulary *vocabulary,
+enum status roles_read(const struct gguf *gguf, const int32_t known[KNOWN_MARKS_MAX], struct lexicon *lexicon,
                        struct error *error)
 {
     int32_t ids[N_ROLES];
     for (int role = 0; role < N_ROLES; role++)
         ids[role] = -1;
     for (size_t i = 0; i < sizeof role_keys / sizeof *role_keys; i++) {
-        enum status status = role_read(gguf, role_keys[i].key, vocabulary->n, &ids[role_keys[i].role], error);
+        enum status status = role_read(gguf, role_keys[i].key, lexicon->n, &ids[role_keys[i].role], error);
         if (status)
             return status;
     }
@@ -162,14 +162,14 @@ enum status roles_read(const struct gguf *gguf, const int32_t known[KNOWN_MARKS_
         if (role < N_ROLES && ids[role] < 0)
             ids[role] = known[i];
         if (role == ROLE_EOS || role == ROLE_EOT || role == ROLE_EOM || role == ROLE_END)
-            vocabulary->ends[known[i]] = true;
+            lexicon->ends[known[i]] = true;
     }
     static const enum mark_role ending[] = {ROLE_EOS,          ROLE_EOT, ROLE_EOM, ROLE_FIM_PAD, ROLE_FIM_REPOSITORY,
                                             ROLE_FIM_SEPARATOR};
     for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
         if (ids[ending[i]] >= 0)
-            vocabulary->ends[ids[ending[i]]] = true;
-    vocabulary->special = (struct special_tokens){
+            lexicon->ends[ids[ending[i]]] = true;
+    lexicon->special = (struct special_tokens){
         .bos = ids[ROLE_BOS],
         .eos = ids[ROLE_EOS],
         .eot = ids[ROLE_EOT],

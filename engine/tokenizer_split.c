@@ -101,8 +101,10 @@ enum status splitter_new(struct slice name, struct splitter **out, struct error 
     for (size_t i = 0; i < SPLIT_MAX_STEPS && row->steps[i]; i++) {
         int code;
         PCRE2_SIZE at;
-        splitter->steps[i] = pcre2_compile((PCRE2_SPTR)row->steps[i], PCRE2_ZERO_TERMINATED,
-                                           PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &code, &at, NULL);
+        /* Its start optimisations save next to nothing here, and would let JIT look at vectors that reach beyond the text. */
+        splitter->steps[i] =
+            pcre2_compile((PCRE2_SPTR)row->steps[i], PCRE2_ZERO_TERMINATED,
+                          PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK | PCRE2_NO_START_OPTIMIZE, &code, &at, NULL);
         if (!splitter->steps[i]) {
             splitter_free(splitter);
             return error_set(error, STATUS_MEMORY, "pre-tokenizer %s: PCRE2 error %d at %zu", row->names[0], code, at);

@@ -340,32 +340,29 @@ static void test_all_bytes(void **state)
 
 /* ---- long lines ---- */
 
-static void check_long_lines(struct tokenizer *tokenizer)
+static void check_long_lines(struct tokenizer *tokenizer, const char *letters)
 {
     enum { LONG = 1000000 };
-    static const char letters[] = {'a', ' ', '1', '!', '\n', 1};
     char *line = malloc(LONG + 1);
     assert_non_null(line);
-    for (size_t i = 0; i < sizeof letters; i++) {
-        memset(line, letters[i], LONG);
+    for (; *letters; letters++) {
+        memset(line, *letters, LONG);
         line[LONG] = 'x';
         fixture_assert_round_trip(tokenizer, line, LONG + 1, 0);
     }
-    for (size_t i = 0; i < LONG; i++) /* words and gaps without end */
-        line[i] = " \xff'"[i % 3];
-    struct tokens tokens = fixture_encode(tokenizer, line, LONG, 0);
-    assert_true(tokens.n > LONG / 16);
-    tokens_deinit(&tokens);
     free(line);
     tokenizer_free(tokenizer);
 }
 
+/* A time that grew with the square of the length would not end: neither merging, nor what the expressions try at each
+ * place, nor the walk over what is no UTF-8. */
 static void test_long_lines(void **state)
 {
     (void)state;
-    check_long_lines(fixture_model());
-    check_long_lines(fixture_vocabulary("deepseek-llm", NULL));
-    check_long_lines(fixture_vocabulary("llama-spm", NULL));
+    check_long_lines(fixture_model(), "a\n");
+    check_long_lines(fixture_vocabulary("deepseek-llm", NULL), " 1");
+    check_long_lines(fixture_vocabulary("qwen2", NULL), " !\xff");
+    check_long_lines(fixture_vocabulary("llama-spm", NULL), "a ");
 }
 
 int main(void)

@@ -1,5 +1,5 @@
-/* tokenizer_vocabulary: see tokenizer_vocabulary.h. */
-#include "engine/tokenizer_vocabulary.h"
+/* tokenizer_lexicon: see tokenizer_lexicon.h. */
+#include "engine/tokenizer_lexicon.h"
 #include "engine/tokenizer_roles.h"
 
 #include <stdlib.h>
@@ -52,14 +52,14 @@ static uint32_t text_hash(const char *text, size_t size)
     return (uint32_t)(hash >> 32);
 }
 
-struct slice vocabulary_text(const struct vocabulary *vocabulary, int32_t id)
+struct slice lexicon_text(const struct lexicon *lexicon, int32_t id)
 {
-    uint32_t begin = vocabulary->offsets[id];
-    return (struct slice){vocabulary->text + begin, vocabulary->offsets[id + 1] - begin};
+    uint32_t begin = lexicon->offsets[id];
+    return (struct slice){lexicon->text + begin, lexicon->offsets[id + 1] - begin};
 }
 
 /* The slot that holds text, or the free one where it would go.  Adds to *probes how many were looked at. */
-static struct text_slot *map_slot(const struct vocabulary *vocabulary, const struct text_map *map, const char *text,
+static struct text_slot *map_slot(const struct lexicon *lexicon, const struct text_map *map, const char *text,
                                   size_t size, uint32_t hash, uint64_t *probes)
 {
     for (uint32_t i = hash & map->mask;; i = (i + 1) & map->mask) {
@@ -69,16 +69,16 @@ static struct text_slot *map_slot(const struct vocabulary *vocabulary, const str
             return slot;
         if (slot->hash != hash)
             continue;
-        struct slice found = vocabulary_text(vocabulary, slot->id - 1);
+        struct slice found = lexicon_text(lexicon, slot->id - 1);
         if (found.size == size && memcmp(found.data, text, size) == 0)
             return slot;
     }
 }
 
-static int32_t map_find(const struct vocabulary *vocabulary, const struct text_map *map, const char *text, size_t size)
+static int32_t map_find(const struct lexicon *lexicon, const struct text_map *map, const char *text, size_t size)
 {
     uint64_t probes = 0;
-    return size ? map_slot(vocabulary, map, text, size, text_hash(text, size), &probes)->id - 1 : -1;
+    return size ? map_slot(lexicon, map, text, size, text_hash(text, size), &probes)->id - 1 : -1;
 }
 
 static bool is_mark(enum token_kind kind)
@@ -87,24 +87,24 @@ static bool is_mark(enum token_kind kind)
 }
 
 /* Among tokens of the same text the first one is found. */
-static enum status map_init(struct vocabulary *vocabulary, struct text_map *map, bool marks, struct error *error)
+static enum status map_init(struct lexicon *lexicon, struct text_map *map, bool marks, struct error *error)
 {
     uint64_t n = 0, probes = 0;
-    for (int32_t id = 0; id < vocabulary->n; id++)
-        n += is_mark(vocabulary->kinds[id]) == marks;
+    for (int32_t id = 0; id < lexicon->n; id++)
+        n += is_mark(lexicon->kinds[id]) == marks;
     uint32_t slots = hash_slots_for(n);
     map->slots = slots ? calloc(slots, sizeof *map->slots) : NULL;
     if (!map->slots)
         return error_set(error, STATUS_MEMORY, "not enough memory for the vocabulary's %llu tokens",
                          (unsigned long long)n);
     map->mask = slots - 1;
-    for (int32_t id = 0; id < vocabulary->n; id++) {
-        struct slice text = vocabulary_text(vocabulary, id);
-        enum token_kind kind = vocabulary->kinds[id];
+    for (int32_t id = 0; id < lexicon->n; id++) {
+        struct slice text = lexicon_text(lexicon, id);
+        enum token_kind kind = lexicon->kinds[id];
         if (!text.size || kind == TOKEN_BYTE || is_mark(kind) != marks)
             continue;
         uint32_t hash = text_hash(text.data, text.size);
-        struct text_slot *slot = map_slot(vocabulary, map, text.data, text.size, hash, &probes);
+        struct text_slot *slot = map_slot(lexicon, map, text.data, text.size, hash, &probes);
         if (!slot->id)
             *slot = (struct text_slot){hash, id + 1};
         /* Texts can be made to collide; a real vocabulary needs about two probes a token. */
@@ -114,14 +114,14 @@ static enum status map_init(struct vocabulary *vocabulary, struct text_map *map,
     return STATUS_OK;
 }
 
-int32_t vocabulary_find_word(const struct vocabulary *vocabulary, const char *text, size_t size)
+int32_t lexicon_find_word(const struct lexicon *lexicon, const char *text, size_t size)
 {
-    return map_find(vocabulary, &vocabulary->words, text, size);
+    return map_find(lexicon, &lexicon->words, text, size);
 }
 
-int32_t vocabulary_find_mark(const struct vocabulary *vocabulary, const char *text, size_t size)
+int32_t lexicon_find_mark(const struct lexicon *lexicon, const char *text, size_t size)
 {
-    return map_find(vocabulary, &vocabulary->marks, text, size);
+    return map_find(lexicon, &lexicon->marks, text, size);
 }
 
 /* ---- marks in text ---- */
@@ -151,11 +151,11 @@ static bool in_brackets(struct slice text)
     return (first == '<' && last == '>') || (first == '[' && last == ']');
 }
 
-static enum status mark_set_init(struct vocabulary *vocabulary, struct mark_set *set, bool plain, struct error *error)
+static enum status mark_set_init(struct lexicon *lexicon, struct mark_set *set, bool plain, struct error *error)
 {
     uint32_t n = 0;
-    for (int32_t id = 0; id < vocabulary->n; id++)
-        n += is_mark(vocabulary->kinds[id]);
+    for (int32_t id = 0; id < lexicon->n; id++)
+        n += is_mark(lexicon->kinds[id]);
     struct mark_order *order = malloc((n + 1u) * sizeof *order);
     set->ids = malloc((n + 1u) * sizeof *set->ids);
     if (!order || !set->ids) {
@@ -163,9 +163,9 @@ static enum status mark_set_init(struct vocabulary *vocabulary, struct mark_set 
         return error_set(error, STATUS_MEMORY, "not enough memory for the vocabulary's %u special tokens", n);
     }
     n = 0;
-    for (int32_t id = 0; id < vocabulary->n; id++) {
-        struct slice text = vocabulary_text(vocabulary, id);
-        enum token_kind kind = vocabulary->kinds[id];
+    for (int32_t id = 0; id < lexicon->n; id++) {
+        struct slice text = lexicon_text(lexicon, id);
+        enum token_kind kind = lexicon->kinds[id];
         if (!is_mark(kind) || !text.size || text.size > MAX_MARK_SIZE)
             continue;
         if (plain && (kind != TOKEN_USER_DEFINED || in_brackets(text)))
@@ -184,22 +184,21 @@ static enum status mark_set_init(struct vocabulary *vocabulary, struct mark_set 
 }
 
 /* Byte at of mark i, or -1 where it is shorter: as the order of the set has it. */
-static int mark_byte(const struct vocabulary *vocabulary, const struct mark_set *set, uint32_t i, size_t at)
+static int mark_byte(const struct lexicon *lexicon, const struct mark_set *set, uint32_t i, size_t at)
 {
-    struct slice text = vocabulary_text(vocabulary, set->ids[i]);
+    struct slice text = lexicon_text(lexicon, set->ids[i]);
     return at < text.size ? (unsigned char)text.data[at] : -1;
 }
 
-int32_t vocabulary_match_mark(const struct vocabulary *vocabulary, const struct mark_set *set, const char *text,
-                              size_t size)
+int32_t lexicon_match_mark(const struct lexicon *lexicon, const struct mark_set *set, const char *text, size_t size)
 {
     uint32_t begin = set->first[(unsigned char)text[0]], end = set->first[(unsigned char)text[0] + 1];
     int32_t longest = -1;
     for (size_t depth = 1; begin < end; depth++) {
         /* All of [begin, end) agree with text in the first depth bytes; one that ends here comes first. */
-        if (mark_byte(vocabulary, set, begin, depth) < 0) {
+        if (mark_byte(lexicon, set, begin, depth) < 0) {
             longest = set->ids[begin];
-            while (begin < end && mark_byte(vocabulary, set, begin, depth) < 0)
+            while (begin < end && mark_byte(lexicon, set, begin, depth) < 0)
                 begin++;
         }
         if (depth == size)
@@ -208,7 +207,7 @@ int32_t vocabulary_match_mark(const struct vocabulary *vocabulary, const struct 
         uint32_t low = begin, high = end;
         while (low < high) { /* the first that isn't less */
             uint32_t middle = low + (high - low) / 2;
-            if (mark_byte(vocabulary, set, middle, depth) < wanted)
+            if (mark_byte(lexicon, set, middle, depth) < wanted)
                 low = middle + 1;
             else
                 high = middle;
@@ -217,7 +216,7 @@ int32_t vocabulary_match_mark(const struct vocabulary *vocabulary, const struct 
         high = end;
         while (low < high) { /* the first that is greater */
             uint32_t middle = low + (high - low) / 2;
-            if (mark_byte(vocabulary, set, middle, depth) <= wanted)
+            if (mark_byte(lexicon, set, middle, depth) <= wanted)
                 low = middle + 1;
             else
                 high = middle;
@@ -325,11 +324,11 @@ static enum token_kind kind_read(const struct gguf_value *types, int32_t id)
 }
 
 /* Fills offsets, text, kinds and bytes; known holds the token of each known mark. */
-static enum status texts_read(struct vocabulary *vocabulary, const struct gguf_value *tokens,
-                              const struct gguf_value *types, int32_t *known, struct error *error)
+static enum status texts_read(struct lexicon *lexicon, const struct gguf_value *tokens, const struct gguf_value *types,
+                              int32_t *known, struct error *error)
 {
     size_t position = 0, used = 0;
-    for (int32_t id = 0; id < vocabulary->n; id++) {
+    for (int32_t id = 0; id < lexicon->n; id++) {
         struct slice written;
         if (!gguf_array_next_text(tokens, &position, &written))
             return error_set(error, STATUS_FORMAT, "tokenizer.ggml.tokens: ends before token %d", (int)id);
@@ -337,63 +336,63 @@ static enum status texts_read(struct vocabulary *vocabulary, const struct gguf_v
             return error_set(error, STATUS_FORMAT, "tokenizer.ggml.tokens: token %d has %zu bytes, more than %d",
                              (int)id, written.size, (int)MAX_TOKEN_SIZE);
         enum token_kind kind = roles_sort(written, kind_read(types, id), id, known);
-        char *out = vocabulary->text + used;
+        char *out = lexicon->text + used;
         int value = kind == TOKEN_BYTE ? byte_token_value(written) : -1;
         if (value >= 0) {
             *out = (char)value;
             used++;
-            if (vocabulary->bytes[value] < 0)
-                vocabulary->bytes[value] = id;
+            if (lexicon->bytes[value] < 0)
+                lexicon->bytes[value] = id;
         } else if (is_mark(kind)) {
             memcpy(out, written.data, written.size);
             used += written.size;
         } else {
             kind = kind == TOKEN_BYTE ? TOKEN_NORMAL : kind;
-            used += word_decode(vocabulary->byte_level, written, out);
+            used += word_decode(lexicon->byte_level, written, out);
         }
-        vocabulary->kinds[id] = (uint8_t)kind;
-        vocabulary->offsets[id + 1] = (uint32_t)used;
+        lexicon->kinds[id] = (uint8_t)kind;
+        lexicon->offsets[id + 1] = (uint32_t)used;
     }
     return STATUS_OK;
 }
 
 /* No text stands for more bytes than it has, so the array's own size is enough. */
-static enum status texts_allocate(struct vocabulary *vocabulary, const struct gguf_value *tokens, struct error *error)
+static enum status texts_allocate(struct lexicon *lexicon, const struct gguf_value *tokens, struct error *error)
 {
     if (!tokens->n || tokens->n > INT32_MAX / 2)
         return error_set(error, STATUS_FORMAT, "tokenizer.ggml.tokens: %llu tokens", (unsigned long long)tokens->n);
     if (tokens->data.size > UINT32_MAX)
         return error_set(error, STATUS_FORMAT, "tokenizer.ggml.tokens: %zu bytes of text", tokens->data.size);
-    vocabulary->n = (int32_t)tokens->n;
+    lexicon->n = (int32_t)tokens->n;
     size_t n = (size_t)tokens->n;
-    vocabulary->text = malloc(tokens->data.size + 1);
-    vocabulary->offsets = calloc(n + 1, sizeof *vocabulary->offsets);
-    vocabulary->kinds = calloc(n, sizeof *vocabulary->kinds);
-    vocabulary->ends = calloc(n, sizeof *vocabulary->ends);
-    if (!vocabulary->text || !vocabulary->offsets || !vocabulary->kinds || !vocabulary->ends)
+    lexicon->text = malloc(tokens->data.size + 1);
+    lexicon->offsets = calloc(n + 1, sizeof *lexicon->offsets);
+    lexicon->kinds = calloc(n, sizeof *lexicon->kinds);
+    lexicon->ends = calloc(n, sizeof *lexicon->ends);
+    if (!lexicon->text || !lexicon->offsets || !lexicon->kinds || !lexicon->ends)
         return error_set(error, STATUS_MEMORY, "not enough memory for the vocabulary's %zu tokens", n);
     return STATUS_OK;
 }
 
 /* Byte-level: the word of each byte.  Some vocabularies lack the bytes that never occur in UTF-8; those become U+FFFD. */
-static void bytes_find(struct vocabulary *vocabulary)
+static void bytes_find(struct lexicon *lexicon)
 {
-    int32_t replacement = vocabulary_find_word(vocabulary, "\xef\xbf\xbd", 3);
+    int32_t replacement = lexicon_find_word(lexicon, "\xef\xbf\xbd", 3);
     for (int byte = 0; byte < 256; byte++) {
         char text = (char)byte;
-        int32_t id = vocabulary_find_word(vocabulary, &text, 1);
+        int32_t id = lexicon_find_word(lexicon, &text, 1);
         if (id >= 0)
-            vocabulary->bytes[byte] = id;
-        if (vocabulary->bytes[byte] < 0 && (byte == 0xc0 || byte == 0xc1 || byte >= 0xf5))
-            vocabulary->bytes[byte] = replacement;
+            lexicon->bytes[byte] = id;
+        if (lexicon->bytes[byte] < 0 && (byte == 0xc0 || byte == 0xc1 || byte >= 0xf5))
+            lexicon->bytes[byte] = replacement;
     }
 }
 
-static bool spaces_lead(const struct vocabulary *vocabulary)
+static bool spaces_lead(const struct lexicon *lexicon)
 {
-    for (int32_t id = 0; id < vocabulary->n; id++) {
-        struct slice text = vocabulary_text(vocabulary, id);
-        if (is_mark(vocabulary->kinds[id]))
+    for (int32_t id = 0; id < lexicon->n; id++) {
+        struct slice text = lexicon_text(lexicon, id);
+        if (is_mark(lexicon->kinds[id]))
             continue;
         for (size_t i = 1; i < text.size; i++)
             if (text.data[i] == ' ' && text.data[i - 1] != ' ')
@@ -402,8 +401,7 @@ static bool spaces_lead(const struct vocabulary *vocabulary)
     return true;
 }
 
-enum status vocabulary_init(struct vocabulary *vocabulary, const struct gguf *gguf, bool byte_level,
-                            struct error *error)
+enum status lexicon_init(struct lexicon *lexicon, const struct gguf *gguf, bool byte_level, struct error *error)
 {
     const char *key = "tokenizer.ggml.tokens";
     const struct gguf_value *tokens, *types;
@@ -414,46 +412,46 @@ enum status vocabulary_init(struct vocabulary *vocabulary, const struct gguf *gg
         return error_set(error, STATUS_NOT_FOUND, "%s: the file has no vocabulary", key);
     if (tokens->type != GGUF_STRING)
         return error_set(error, STATUS_FORMAT, "%s: an array of strings was expected", key);
-    *vocabulary = (struct vocabulary){.byte_level = byte_level};
+    *lexicon = (struct lexicon){.byte_level = byte_level};
     for (int byte = 0; byte < 256; byte++)
-        vocabulary->bytes[byte] = -1;
+        lexicon->bytes[byte] = -1;
 
     int64_t type;
     status = array_check(gguf, "tokenizer.ggml.token_type", tokens->n, &types, error);
     if (!status && types && tokens->n && !gguf_array_i64(types, 0, &type))
         status = error_set(error, STATUS_FORMAT, "tokenizer.ggml.token_type: an array of whole numbers was expected");
     if (!status)
-        status = texts_allocate(vocabulary, tokens, error);
+        status = texts_allocate(lexicon, tokens, error);
     int32_t known[KNOWN_MARKS_MAX];
     if (!status)
-        status = texts_read(vocabulary, tokens, types, roles_clear(known), error);
+        status = texts_read(lexicon, tokens, types, roles_clear(known), error);
     if (!status)
-        status = map_init(vocabulary, &vocabulary->words, false, error);
+        status = map_init(lexicon, &lexicon->words, false, error);
     if (!status)
-        status = map_init(vocabulary, &vocabulary->marks, true, error);
+        status = map_init(lexicon, &lexicon->marks, true, error);
     if (!status)
-        status = mark_set_init(vocabulary, &vocabulary->all_marks, false, error);
+        status = mark_set_init(lexicon, &lexicon->all_marks, false, error);
     if (!status)
-        status = mark_set_init(vocabulary, &vocabulary->plain_marks, true, error);
+        status = mark_set_init(lexicon, &lexicon->plain_marks, true, error);
     if (!status)
-        status = roles_read(gguf, known, vocabulary, error);
+        status = roles_read(gguf, known, lexicon, error);
     if (status)
         return status;
     if (byte_level)
-        bytes_find(vocabulary);
-    vocabulary->spaces_lead = spaces_lead(vocabulary);
+        bytes_find(lexicon);
+    lexicon->spaces_lead = spaces_lead(lexicon);
     return STATUS_OK;
 }
 
-void vocabulary_deinit(struct vocabulary *vocabulary)
+void lexicon_deinit(struct lexicon *lexicon)
 {
-    free(vocabulary->text);
-    free(vocabulary->offsets);
-    free(vocabulary->kinds);
-    free(vocabulary->ends);
-    free(vocabulary->words.slots);
-    free(vocabulary->marks.slots);
-    free(vocabulary->all_marks.ids);
-    free(vocabulary->plain_marks.ids);
-    *vocabulary = (struct vocabulary){0};
+    free(lexicon->text);
+    free(lexicon->offsets);
+    free(lexicon->kinds);
+    free(lexicon->ends);
+    free(lexicon->words.slots);
+    free(lexicon->marks.slots);
+    free(lexicon->all_marks.ids);
+    free(lexicon->plain_marks.ids);
+    *lexicon = (struct lexicon){0};
 }

@@ -1,4 +1,4 @@
-/* tokenizer_vocabulary: the tokens of a GGUF file: their texts, kinds and roles, found by text.
+/* tokenizer_lexicon: the tokens of a GGUF file: their texts, kinds and roles, found by text.
  *
  * A token has one text.  Ordinary ones (words) have the bytes they stand for: byte-level letters and SentencePiece's space
  * sign are turned back when the vocabulary is read.  Marks (control, user-defined and unknown tokens) have their text as
@@ -10,8 +10,8 @@
  *
  * Some files flag end-of-turn and infill marks as ordinary tokens.  Those that are known by text and unmistakable count as
  * control tokens whatever the file says. */
-#ifndef FATHOM_ENGINE_TOKENIZER_VOCABULARY_H
-#define FATHOM_ENGINE_TOKENIZER_VOCABULARY_H
+#ifndef FATHOM_ENGINE_TOKENIZER_LEXICON_H
+#define FATHOM_ENGINE_TOKENIZER_LEXICON_H
 
 #include "engine/tokenizer.h"
 
@@ -27,7 +27,7 @@ struct mark_set {
     uint32_t first[257];
 };
 
-struct vocabulary {
+struct lexicon {
     int32_t n;
     char *text;                  /* all texts, one after the other */
     uint32_t *offsets;           /* n + 1, into text */
@@ -44,19 +44,17 @@ struct vocabulary {
 };
 
 /* Zero-initialised is empty.  On failure deinit must still be called. */
-enum status vocabulary_init(struct vocabulary *vocabulary, const struct gguf *gguf, bool byte_level,
-                            struct error *error);
-void vocabulary_deinit(struct vocabulary *vocabulary);
+enum status lexicon_init(struct lexicon *lexicon, const struct gguf *gguf, bool byte_level, struct error *error);
+void lexicon_deinit(struct lexicon *lexicon);
 
-struct slice vocabulary_text(const struct vocabulary *vocabulary, int32_t id); /* 0 <= id < n */
+struct slice lexicon_text(const struct lexicon *lexicon, int32_t id); /* 0 <= id < n */
 
 /* -1 where there is none.  Words are never control tokens. */
-int32_t vocabulary_find_word(const struct vocabulary *vocabulary, const char *text, size_t size);
-int32_t vocabulary_find_mark(const struct vocabulary *vocabulary, const char *text, size_t size);
+int32_t lexicon_find_word(const struct lexicon *lexicon, const char *text, size_t size);
+int32_t lexicon_find_mark(const struct lexicon *lexicon, const char *text, size_t size);
 
 /* The longest mark of set that text begins with, or -1. */
-int32_t vocabulary_match_mark(const struct vocabulary *vocabulary, const struct mark_set *set, const char *text,
-                              size_t size);
+int32_t lexicon_match_mark(const struct lexicon *lexicon, const struct mark_set *set, const char *text, size_t size);
 
 /* Decodes the byte-level letters of text (GPT-2's byte alphabet) into out, which has room for size bytes.  False where one
  * of them is no such letter. */
