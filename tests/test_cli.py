@@ -57,7 +57,7 @@ class Result:
         return json.loads(self.out.decode("utf-8"))
 
 
-def run(*words, stdin=b"", env=None, timeout=120, **more):
+def run(*words, stdin=b"", env=None, timeout=600 if IS_SANITIZED else 120, **more):
     started = time.monotonic()
     done = subprocess.run([PROGRAM, *words], input=stdin, capture_output=True, timeout=timeout,
                           env=environment(**(env or {})), **more)
@@ -342,13 +342,13 @@ def eval_gives_log_probabilities():
 @test
 def perplexity_of_a_text():
     words = "the cat sat on the mat and looked at the dog that had come in from the garden ".encode()
-    path = write("text.txt", b"Once upon a time " + words * 20)
-    result = run("perplexity", "-f", path, "-c", "64", "--json").json()
-    check(is_integer(result["n_scored"]) and result["n_scored"] % 31 == 0)
+    path = write("text.txt", b"Once upon a time " + words * 5)
+    result = run("perplexity", "-f", path, "-c", "32", "--json").json()
+    check(is_integer(result["n_scored"]) and result["n_scored"] > 0 and result["n_scored"] % 15 == 0)
     check(1 < result["ppl"] < 100 and abs(2.718281828459045 ** result["nll"] - result["ppl"]) < 1e-3 * result["ppl"])
-    piped = run("perplexity", "-f", "-", "-c", "64", "--json", stdin=open(path, "rb").read()).json()
+    piped = run("perplexity", "-f", "-", "-c", "32", "--json", stdin=open(path, "rb").read()).json()
     equal(piped, result)
-    text = succeeds(run("perplexity", "-f", path, "-c", "64")).decode()
+    text = succeeds(run("perplexity", "-f", path, "-c", "32")).decode()
     check(text.startswith(f"ppl {result['ppl']:.4f}"), text)
     fails(run("perplexity", "-f", write("short.txt", b"too short")), 3, "don't fill a chunk")
     fails(run("perplexity", "-f", ROOT + "/nothing"), 3, "No such file")
@@ -370,17 +370,17 @@ def info_knows_the_model():
 
 @test
 def bench_measures():
-    result = run("bench", "--prefill", "16,32", "--decode", "4", "--depth", "0,16", "-r", "1", "--json").json()
+    result = run("bench", "--prefill", "4,8", "--decode", "2", "--depth", "0,8", "-r", "1", "--json").json()
     equal((result["model"], result["backend"]), (os.path.basename(MODEL)[:-5], "cpu"))
     check(is_integer(result["threads"]) and is_integer(result["bytes_per_token"]))
-    equal([entry["n"] for entry in result["prefill"]], [16, 32])
-    equal([(entry["n"], entry["depth"]) for entry in result["decode"]], [(4, 0), (4, 16)])
+    equal([entry["n"] for entry in result["prefill"]], [4, 8])
+    equal([(entry["n"], entry["depth"]) for entry in result["decode"]], [(2, 0), (2, 8)])
     for key in ("bandwidth_gb_s", "bandwidth_share", "load_ms", "peak_rss_mb"):
         check(isinstance(result[key], float) and result[key] > 0, key)
     check(all(entry["tok_s"] > 0 for entry in result["prefill"] + result["decode"]))
     check(0 < result["bandwidth_share"] < 2)
     check(90e6 < result["bytes_per_token"] < 110e6)
-    check(b"bandwidth" in succeeds(run("bench", "--prefill", "8", "--decode", "2", "-r", "1")))
+    check(b"bandwidth" in succeeds(run("bench", "--prefill", "4", "--decode", "2", "-r", "1")))
 
 
 @test
