@@ -42,11 +42,11 @@ static int32_t draft_add(struct draft *draft, const char *text, int32_t kind, fl
 static void draft_merge(struct draft *draft, const char *left, const char *right)
 {
     assert_true(draft->n_merges < MAX_MERGES);
-    char *line = draft->merges[draft->n_merges++];
-    size_t size = strlen(left);
-    memcpy(line, left, size);
-    line[size] = ' ';
-    memcpy(line + size + 1, right, strlen(right) + 1);
+    struct buffer line = {0};
+    buffer_printf(&line, "%s %s", left, right);
+    assert_true(line.size < sizeof draft->merges[0]);
+    memcpy(draft->merges[draft->n_merges++], line.data, line.size + 1);
+    buffer_deinit(&line);
 }
 
 static int32_t draft_find(const struct draft *draft, const char *text)
@@ -113,8 +113,8 @@ static void draft_begin_bytes(struct draft *draft)
 {
     *draft = (struct draft){.model = "gpt2", .pre = "gpt-2"};
     draft_add(draft, "\xc4\xa0", TOKEN_NORMAL, 0); /* the space */
-    for (char c = '!'; c <= '~'; c++)
-        draft_add(draft, (char[]){c, 0}, TOKEN_NORMAL, 0);
+    for (int c = '!'; c <= '~'; c++)
+        draft_add(draft, (char[]){(char)c, 0}, TOKEN_NORMAL, 0);
 }
 
 /* Unknown, begin, end and the 256 bytes of SentencePiece. */
