@@ -26,9 +26,9 @@ struct bench {
     double *samples; /* one per repetition */
     struct timing *prefill, *decode;
     uint64_t kv_per_token;
-    double bandwidth; /* bytes a second */
-    uint64_t peak;    /* memory before the bandwidth's own buffer */
-    uint64_t done, total;
+    double bandwidth;     /* bytes a second */
+    uint64_t peak;        /* memory before the bandwidth's own buffer */
+    uint64_t done, total; /* tokens, for the progress line */
 };
 
 /* ---- measuring ---- */
@@ -50,9 +50,9 @@ static double seconds_since(uint64_t began)
     return (double)(clock_now_ns() - began) / 1e9;
 }
 
-static void step(struct bench *bench)
+static void advance(struct bench *bench, int64_t n)
 {
-    bench->done++;
+    bench->done += (uint64_t)n;
     progress_update(bench->context->progress, "measuring", bench->done, bench->total);
 }
 
@@ -66,7 +66,7 @@ static enum status measure_prefill(struct bench *bench, struct timing *timing, s
         status = session_sync(bench->session, bench->ids, (size_t)timing->n, NULL, error);
         if (i > 0)
             bench->samples[i - 1] = (double)timing->n / seconds_since(began);
-        step(bench);
+        advance(bench, timing->n);
     }
     if (status == STATUS_OK)
         timing->tok_s = median(bench->samples, n_samples);
@@ -95,7 +95,7 @@ static enum status measure_decode(struct bench *bench, struct timing *timing, si
             status = append_tokens(bench, timing->n, error);
         if (i > 0)
             bench->samples[i - 1] = (double)timing->n / seconds_since(began);
-        step(bench);
+        advance(bench, timing->n);
     }
     if (status == STATUS_OK)
         timing->tok_s = median(bench->samples, n_samples);
@@ -137,7 +137,10 @@ static enum status prepare(struct bench *bench, struct error *error)
     for (size_t i = 0; i < n_decode; i++)
         bench->decode[i] = (struct timing){.n = settings->decode.items[i / settings->depth.n],
                                            .depth = settings->depth.items[i % settings->depth.n]};
-    bench->total = (settings->prefill.n + n_decode) * ((uint64_t)settings->repeat + 1);
+    for (size_t i = 0; i < settings->prefill.n + n_decode; i++)
+        bench->total +=
+            (uint64_t)(i < settings->prefill.n ? bench->prefill[i] : bench->decode[i - settings->prefill.n]).n;
+    bench->total *= (uint64_t)settings->repeat + 1;
     struct session_options options = command_session_options(bench->context);
     options.n_ctx = (int32_t)n_ctx;
     options.progress = NULL; /* told per measurement */

@@ -27,6 +27,7 @@ static bool take_logits(void *data, size_t position, const float *logits)
     struct score *score = data;
     score->nll -= logits_logprob(logits, score->n_vocab, score->ids[position + 1]);
     score->n_scored++;
+    progress_update(score->context->progress, "scoring", score->done + position + 1, score->total);
     return true;
 }
 
