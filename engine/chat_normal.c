@@ -257,8 +257,8 @@ static enum status token_read(struct walk *walk, struct error *error)
     return STATUS_OK;
 }
 
-/* Reads the tokens of a tag up to its end, close being '}' or '%'.  *trims: it ends with a minus. */
-static enum status tag_read(struct walk *walk, char close, bool *trims, struct error *error)
+/* Reads the tokens of a tag up to its end, close being '}' or '%'.  *sign: the plus or minus there, or 0. */
+static enum status tag_read(struct walk *walk, char close, char *sign, struct error *error)
 {
     int depth = 0; /* of braces: }} may close two dictionaries */
     walk->tokens.n = 0;
@@ -271,7 +271,7 @@ static enum status tag_read(struct walk *walk, char close, bool *trims, struct e
             return refuse(error, "a tag has no end");
         bool has_sign = left >= 3 && (*text == '-' || *text == '+');
         if (depth == 0 && text[has_sign] == close && text[has_sign + 1] == '}') {
-            *trims = has_sign && *text == '-';
+            *sign = has_sign ? *text : 0;
             walk->at += 2 + (size_t)has_sign;
             return STATUS_OK;
         }
@@ -683,8 +683,8 @@ static void data_put(struct walk *walk, size_t begin, size_t end)
 }
 
 /* Takes the text up to the next tag by the rules of white space.  *kind: the tag's second byte, or 0 at the end; walk->at is
- * behind its opening.  after: the tag before; trimmed: that ended with a minus. */
-static void data_take(struct walk *walk, char after, bool trimmed, char *kind)
+ * behind its opening.  after: the tag before; sign: the plus or minus that ended it. */
+static void data_take(struct walk *walk, char after, char sign, char *kind)
 {
     size_t begin = walk->at, end = tag_find(walk, begin);
     *kind = end < walk->size ? walk->text[end + 1] : 0;
@@ -692,10 +692,10 @@ static void data_take(struct walk *walk, char after, bool trimmed, char *kind)
     bool trims = *kind && walk->at < walk->size && walk->text[walk->at] == '-';
     bool keeps = *kind && walk->at < walk->size && walk->text[walk->at] == '+';
     walk->at += trims || keeps;
-    if (trimmed) {
+    if (sign == '-') {
         while (begin < end && is_space(walk->text[begin]))
             begin++;
-    } else if (after == '%' || after == '#') { /* trim_blocks: one newline */
+    } else if (sign != '+' && (after == '%' || after == '#')) { /* trim_blocks: one newline */
         if (begin < end && walk->text[begin] == '\r')
             begin++;
         if (begin < end && walk->text[begin] == '\n')
@@ -716,10 +716,9 @@ static void data_take(struct walk *walk, char after, bool trimmed, char *kind)
 
 static enum status walk_run(struct walk *walk, struct error *error)
 {
-    char kind = 0;
-    bool trimmed = false;
+    char kind = 0, sign = 0;
     for (;;) {
-        data_take(walk, kind, trimmed, &kind);
+        data_take(walk, kind, sign, &kind);
         enum status status = STATUS_OK;
         if (kind == 0)
             break;
@@ -728,11 +727,11 @@ static enum status walk_run(struct walk *walk, struct error *error)
                 walk->at++;
             if (walk->at + 1 >= walk->size)
                 return refuse(error, "a comment has no end");
-            trimmed = walk->text[walk->at - 1] == '-';
+            sign = walk->text[walk->at - 1];
             walk->at += 2;
             continue;
         }
-        status = tag_read(walk, kind == '{' ? '}' : '%', &trimmed, error);
+        status = tag_read(walk, kind == '{' ? '}' : '%', &sign, error);
         if (status == STATUS_OK && kind == '%')
             status = statement_put(walk, error);
         else if (status == STATUS_OK && !is_dead(walk))

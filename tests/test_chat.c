@@ -415,6 +415,8 @@ static void test_differences_are_refused(void **state)
         "{% for message in messages %}{{'<|im_start|>' + message['content'] + '\n' + message['role'] + "
         "'<|im_end|>' + '\n'}}{% endfor %}" CHATML_ASK,
         "{% set messages = messages[-1:] %}" CHATML_LOOP CHATML_ASK,
+        CHATML_LOOP "{% if tools +%}{% endif +%}\n" CHATML_ASK,
+        "{# x +#}\n" CHATML_LOOP CHATML_ASK,
         "{% raw %}" CHATML_LOOP CHATML_ASK "{% endraw %}",
         "{% if tools %}x{% else %}y{% endif %}" CHATML_LOOP CHATML_ASK,
         /* broken ones */
