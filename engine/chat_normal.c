@@ -139,9 +139,11 @@ static bool facts_hold(const struct buffer *form)
     static const char *const names[] = {"is_tool=", "set thinking="};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *at = buffer_text(form);
-        for (; (at = strstr(at, names[i])); at++)
-            if (strncmp(at + strlen(names[i]), "false", 5) != 0)
+        for (; (at = strstr(at, names[i])); at++) {
+            const char *value = at + strlen(names[i]);
+            if (strncmp(value, "false", 5) != 0 || !value[5] || !strchr(",)\n", value[5]))
                 return false;
+        }
     }
     return true;
 }
