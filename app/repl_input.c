@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <histedit.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,11 +52,10 @@ static unsigned char on_interrupt(EditLine *edit, int key)
 }
 
 /* The text between ESC[200~, which called this, and ESC[201~ goes in as it is. */
-static unsigned char on_paste(EditLine *edit, int key)
+static void take_paste(EditLine *edit)
 {
     static const wchar_t end[] = L"\033[201~";
     enum { END_SIZE = sizeof end / sizeof *end - 1 };
-    (void)key;
     wchar_t *text = NULL, c;
     size_t n = 0, capacity = 0;
     bool is_ended = false;
@@ -81,6 +81,26 @@ static unsigned char on_paste(EditLine *edit, int key)
         el_winsertstr(edit, text);
     }
     free(text);
+}
+
+static unsigned char on_paste(EditLine *edit, int key)
+{
+    (void)key;
+    take_paste(edit);
+    return CC_REFRESH;
+}
+
+/* With vi keys the ESC of ESC[200~ has left insert mode, one place to the left, where there is one.  The paste goes behind
+ * the cursor, and insert mode comes back. */
+static unsigned char on_vi_paste(EditLine *edit, int key)
+{
+    (void)key;
+    const LineInfo *info = el_line(edit);
+    if (info->cursor < info->lastchar)
+        el_cursor(edit, 1);
+    take_paste(edit);
+    info = el_line(edit);
+    el_push(edit, info->cursor == info->lastchar ? "a" : "i"); /* command mode stays off the line's end */
     return CC_REFRESH;
 }
 
@@ -180,12 +200,6 @@ static void read_editrc(EditLine *edit)
     buffer_deinit(&path);
 }
 
-static void bind(EditLine *edit, const char *key, const char *function)
-{
-    el_set(edit, EL_BIND, key, function, NULL);
-    el_set(edit, EL_BIND, "-a", key, function, NULL); /* vi's command mode */
-}
-
 static enum status open_edit(struct repl_input *input, struct error *error)
 {
     HistEvent event;
@@ -202,14 +216,22 @@ static enum status open_edit(struct repl_input *input, struct error *error)
     el_set(edit, EL_SIGNAL, 1);
     el_set(edit, EL_EDITOR, "emacs");
     read_editrc(edit);
-    el_set(edit, EL_ADDFN, "fathom-complete", "complete a command", on_complete);
-    el_set(edit, EL_ADDFN, "fathom-paste", "take a paste as it is", on_paste);
-    el_set(edit, EL_ADDFN, "fathom-interrupt", "throw the line away", on_interrupt);
+    el_wset(edit, EL_ADDFN, L"fathom-complete", L"complete a command", on_complete);
+    el_wset(edit, EL_ADDFN, L"fathom-paste", L"take a paste as it is", on_paste);
+    el_wset(edit, EL_ADDFN, L"fathom-vi-paste", L"take a paste as it is", on_vi_paste);
+    el_wset(edit, EL_ADDFN, L"fathom-interrupt", L"throw the line away", on_interrupt);
     el_set(edit, EL_BIND, "^I", "fathom-complete", NULL);
-    bind(edit, "\033[200~", "fathom-paste");
-    bind(edit, "^C", "fathom-interrupt");
+    el_set(edit, EL_BIND, "^C", "fathom-interrupt", NULL);
+    const char *editor = NULL;
+    if (el_get(edit, EL_EDITOR, &editor) == 0 && editor && strcmp(editor, "vi") == 0) {
+        /* A binding that begins with ESC would make ESC itself wait for what follows. */
+        el_set(edit, EL_BIND, "-a", "[200~", "fathom-vi-paste", NULL);
+        el_set(edit, EL_BIND, "-a", "^C", "fathom-interrupt", NULL);
+    } else {
+        el_set(edit, EL_BIND, "\033[200~", "fathom-paste", NULL);
+    }
     /* While a line is edited Ctrl-C is a key like others, so that no signal comes between libedit and its screen. */
-    el_set(edit, EL_SETTY, "-d", "intr=", NULL);
+    el_set(edit, EL_SETTY, "-d", "-intr", NULL);
     return STATUS_OK;
 }
 
@@ -271,6 +293,7 @@ static enum repl_line read_edited(struct repl_input *input, struct buffer *line)
 {
     int size = 0;
     input->was_interrupted = false;
+    take_interrupt(input);        /* one that came between two lines has nothing left to stop */
     fputs("\033[?2004h", stdout); /* pastes come bracketed */
     fflush(stdout);
     const char *text = el_gets(input->edit, &size);
@@ -286,6 +309,19 @@ static enum repl_line read_edited(struct repl_input *input, struct buffer *line)
     return REPL_LINE;
 }
 
+/* Waits for input or SIGINT; one that came just before counts as well, so it is let in during the wait alone. */
+static void wait_for_input(const struct repl_input *input)
+{
+    struct pollfd ready = {input->context->in, POLLIN, 0};
+    sigset_t interrupt, before;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &interrupt, &before);
+    if (!atomic_load(input->context->cancel))
+        ppoll(&ready, 1, NULL, &before);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 static enum repl_line read_plain(struct repl_input *input, struct buffer *line)
 {
     char chunk[4096], *end = NULL;
@@ -296,19 +332,16 @@ static enum repl_line read_plain(struct repl_input *input, struct buffer *line)
     while (!(input->pending.size && (end = memchr(input->pending.data, '\n', input->pending.size)))) {
         if (input->is_at_end || input->pending.size > LINE_LIMIT)
             break;
-        ssize_t n = read(input->context->in, chunk, sizeof chunk);
-        if (n < 0 && errno == EAGAIN) {
-            struct pollfd ready = {input->context->in, POLLIN, 0};
-            poll(&ready, 1, -1);
-        } else if (n <= 0 && !(n < 0 && errno == EINTR)) {
-            input->is_at_end = true;
-        }
+        wait_for_input(input);
         if (take_interrupt(input)) {
             buffer_clear(&input->pending);
             output_text(input->context->out, input->is_dialogue ? "\n" : "");
             output_flush(input->context->out);
             return REPL_INTERRUPTED;
         }
+        ssize_t n = read(input->context->in, chunk, sizeof chunk);
+        if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
+            input->is_at_end = true;
         if (n > 0)
             buffer_append(&input->pending, chunk, (size_t)n);
     }
