@@ -5,7 +5,7 @@
 set -u
 cd "${1:-$(dirname "$0")/..}" || exit 2
 
-patterns='py[p]i|python[h]osted|npm[j]s|crates[.]i[o]|deb[.]debia[n]|(^|[^[:alnum:]_.~])/(wor[k]|roo[t]|hom[e])/|/opt/judge[s]|/tmp/[a-z]'
+patterns='py[p]i|python[h]osted|npm[j]s|crates[.]i[o]|deb[.]debia[n]|(^|[^[:alnum:]_.~])/(wor[k]|roo[t]|hom[e])/|/opt/judge[s]'
 marks='(^|[^[:alnum:]_])(TOD[O]|FIXM[E]|XX[X])([^[:alnum:]_]|$)'
 broken=0
 list=(find . \( -path ./.git -o -path ./build -o -name __pycache__ \) -prune -o -type f -print0)

@@ -8,7 +8,7 @@ find engine ui fim repo plugins app tests tools \( -name '*.[ch]' -o -name '*.cu
     ! -path 'tests/golden/*' 2>/dev/null | sort | xargs -r awk '
     FNR == 1 { start = 0 }
     FNR == 901 { printf "%s: more than 900 lines\n", FILENAME; broken = 1 }
-    /^\{/ { start = FNR }
+    /^\{/ && FILENAME ~ /[.](c|h|cu|cuh)$/ { start = FNR }
     /^\}/ && start {
         if (FNR - start - 1 > 80) {
             printf "%s:%d: a function of %d lines (80 at most)\n", FILENAME, start, FNR - start - 1
