@@ -1,0 +1,168 @@
+"""The repl and -p as a user has them: the built program, the default model, a terminal, and what stands on its screen."""
+
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import fcntl
+import time
+
+import pyte
+
+PROGRAM = os.environ["FATHOM_PROGRAM"]
+MODEL = os.environ["FATHOM_TEST_MODEL"]
+COMMON = ["-m", MODEL, "--temp", "0"]
+ROWS, COLUMNS = 30, 80
+failed = False
+
+
+def check(good, name, seen=""):
+    global failed
+    print(("ok " if good else "not ok ") + name)
+    if not good:
+        print("    seen:", seen)
+        failed = True
+
+
+class Terminal:
+    """The program on a terminal of ROWS x COLUMNS; its screen is text."""
+
+    def __init__(self, *words):
+        self.screen = pyte.Screen(COLUMNS, ROWS)
+        self.stream = pyte.ByteStream(self.screen)
+        self.raw = b""
+        self.child, self.fd = pty.fork()
+        if self.child == 0:
+            os.execv(PROGRAM, [PROGRAM, *words])
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+
+    def text(self):
+        return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
+
+    def wait(self, good, seconds=60):
+        """Whether good(text of the screen) comes true in time."""
+        end = time.monotonic() + seconds
+        while not good(self.text()):
+            readable, _, _ = select.select([self.fd], [], [], max(0, end - time.monotonic()))
+            if not readable:
+                return False
+            try:
+                data = os.read(self.fd, 65536)
+            except OSError:
+                return good(self.text())
+            self.raw += data
+            self.stream.feed(data)
+        return True
+
+    def at_prompt(self):
+        """An empty prompt is the last line, and keys go to the program and not to the kernel's line."""
+        if not self.wait(lambda text: text.endswith("\n>")):
+            return False
+        end = time.monotonic() + 5
+        while termios.tcgetattr(self.fd)[3] & termios.ECHO and time.monotonic() < end:
+            time.sleep(0.01)
+        return True
+
+    def type(self, keys):
+        os.write(self.fd, keys.encode())
+
+    def status(self):
+        while True:
+            try:
+                if not os.read(self.fd, 65536):
+                    break
+            except OSError:
+                break
+        return os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
+
+
+def run(*words, text="", **options):
+    return subprocess.run([PROGRAM, *words], input=text, capture_output=True, text=True, timeout=120, **options)
+
+
+def repl():
+    terminal = Terminal("repl", *COMMON, "-n", "12")
+    begun = time.monotonic()
+    check(terminal.at_prompt(), "a prompt appears", terminal.text())
+    lines = terminal.text().split("\n")
+    check(len(lines) <= 4 and "SmolLM2" in lines[0] and "/help" in lines[1], "three lines at most before it", lines)
+    check(time.monotonic() - begun < 5, "and soon", time.monotonic() - begun)
+
+    terminal.type("What is the capital of France?\r")
+    check(terminal.wait(lambda text: "a second; read" in text), "the answer ends", terminal.text())
+    check("Paris" in terminal.text(), "and is an answer", terminal.text())
+    check(terminal.at_prompt(), "the prompt comes back", terminal.text())
+
+    terminal.type("\x1b[200~Say \"one\".\rThen say \"two\".\x1b[201~")
+    check(terminal.wait(lambda text: text.endswith('> Say "one".\nThen say "two".')), "a paste shows its lines",
+          terminal.text())
+    terminal.type("\r")
+    check(terminal.wait(lambda text: text.count("a second; read") == 2), "and is one question", terminal.text())
+    reused = re.findall(r"read (\d+), reused (\d+)", terminal.text())
+    check(len(reused) == 2 and int(reused[1][1]) > int(reused[0][0]), "the turn before is not read again", reused)
+
+    terminal.at_prompt()
+    terminal.type("\x1b[A\x1b[A")
+    check(terminal.wait(lambda text: text.endswith("> What is the capital of France?")), "the arrow brings questions back",
+          terminal.text())
+    terminal.type("\x03")
+    check(terminal.at_prompt(), "Ctrl-C clears the line", terminal.text())
+    terminal.type("/res\t")
+    check(terminal.wait(lambda text: text.endswith("> /reset")), "Tab completes", terminal.text())
+    terminal.type("\r")
+    check(terminal.wait(lambda text: "a new conversation" in text), "/reset", terminal.text())
+    terminal.at_prompt()
+    terminal.type("\x04")
+    check(terminal.status() == 0, "Ctrl-D leaves")
+
+
+def interrupt():
+    terminal = Terminal("repl", *COMMON, "--resume")
+    terminal.at_prompt()
+    check("conversation 1, 2 questions" in terminal.text(), "--resume says where it goes on", terminal.text())
+    terminal.type("Count from one to one thousand, in words.\r")
+    terminal.wait(lambda text: len(text.split("in words.")[-1]) > 10)
+    terminal.type("\x03")
+    check(terminal.wait(lambda text: "; stopped" in text, 20), "Ctrl-C stops the answer", terminal.text())
+    check(terminal.at_prompt(), "and not the program", terminal.text())
+    terminal.type("/quit\r")
+    check(terminal.status() == 0, "/quit leaves")
+
+
+def prompt():
+    done = run("-p", "What is the capital of France?", *COMMON, "-n", "8")
+    check(done.returncode == 0 and "Paris" in done.stdout and done.stdout.endswith("\n") and not done.stderr, "-p", done)
+    done = run(*COMMON, "-n", "4", text="hi")
+    check(done.returncode == 0 and done.stdout.strip() and not done.stderr, "bare, with a question piped in", done)
+    done = run("repl", *COMMON, "-n", "4", "--no-save", text="hi\n/quit\nnever\n")
+    check(done.returncode == 0 and len(done.stdout.strip().split("\n")) >= 1 and ">" not in done.stdout,
+          "repl from a pipe has no prompts", done)
+    text = "".join("line %d of a long file\n" % i for i in range(5000))
+    done = run("-p", "What is this?", *COMMON, "-c", "512", "-n", "4", text=text)
+    check(done.returncode == 0 and re.match(r"fathom: left out the middle of the piped text \(4,\d+ lines, about [\d,]+ "
+                                            r"tokens\): the context holds 512\n$", done.stderr), "what doesn't fit is told",
+          done)
+    done = run("-p", "What is this?", *COMMON, "-c", "512", "--strict", text=text)
+    check(done.returncode == 2 and not done.stdout, "--strict refuses it", done)
+    pipe = subprocess.run(f"'{PROGRAM}' -p 'Count to a hundred.' -m '{MODEL}' --temp 0 -n 60 | head -c 10", shell=True,
+                          capture_output=True, text=True, timeout=120)
+    check(len(pipe.stdout) == 10 and not pipe.stderr, "a reader that leaves makes no noise", pipe)
+
+    child = subprocess.Popen([PROGRAM, "-p", "Count from one to one thousand, in words.", *COMMON], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    first = os.read(child.stdout.fileno(), 1)
+    child.send_signal(signal.SIGINT)
+    rest, error = child.communicate(timeout=60)
+    check(child.returncode == 130 and first and rest.endswith(b"\n") and not error, "SIGINT ends -p with 130",
+          (child.returncode, first + rest, error))
+
+
+repl()
+interrupt()
+prompt()
+sys.exit(failed)
