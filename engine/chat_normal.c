@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "engine/chat_facts.h"
 #include "engine/chat_reduce.h"
 
 enum { TEXT_LIMIT = 128 * 1024, TAG_TOKENS = 512, MAX_DEPTH = 32, MAX_NESTING = 16 };
@@ -34,8 +35,6 @@ struct block {
     bool is_dead;    /* the branch we are in */
     size_t begin;    /* of the form where the block was opened */
 };
-
-enum truth { TRUTH_FALSE, TRUTH_TRUE, TRUTH_UNKNOWN };
 
 struct walk {
     const char *text;
@@ -66,94 +65,6 @@ static bool is_letter(char c)
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
-}
-
-/* ---- what is known of our calls ----
- * Messages have a role (system, user, assistant) and a content that is a string, and nothing else; add_generation_prompt,
- * bos_token and eos_token are given; tools and documents are none; there is a strftime_now.  So does the caller of most
- * templates, transformers' apply_chat_template, when it is given plain messages. */
-static const struct {
-    const char *condition;
-    bool is_true;
-} FACTS[] = {
-    {"true==true", true},
-    {"false==true", false},
-    {"tools", false},
-    {"tools is not none", false},
-    {"tools is none", true},
-    {"tools is defined", true},
-    {"tools is not defined", false},
-    {"tools is iterable", false},
-    {"tools|length>0", false},
-    {"documents", false},
-    {"documents is not none", false},
-    {"documents is defined", true},
-    {"functions", false},
-    {"functions is defined", false},
-    {"functions is not none", true},
-    {"custom_tools is defined", false},
-    {"builtin_tools is defined", false},
-    {"builtin_tools", false},
-    {"json_schema", false},
-    {"enable_thinking", false},
-    {"enable_thinking is defined", false},
-    {"thinking", false},
-    {"thinking is defined", false},
-    {"ns.is_tool", false},
-    {"date_string is defined", false},
-    {"strftime_now is defined", true},
-    {"tools_in_user_message is defined", false},
-    {"add_generation_prompt is defined", true},
-    {"bos_token is defined", true},
-    {"message.role is defined", true},
-    {"message.role=='tool'", false},
-    {"message.role!='tool'", true},
-    {"message.role=='function'", false},
-    {"message.role=='ipython'", false},
-    {"message.role=='tool_results'", false},
-    {"message.role=='developer'", false},
-    {"message.role=='tool_response'", false},
-    {"message.role=='assistant_tool_call'", false},
-    {"message.content is defined", true},
-    {"message.content is none", false},
-    {"message.content is not none", true},
-    {"message.content is string", true},
-    {"message.content!=None", true},
-    {"messages[0].content is string", true},
-    {"message.tool_calls", false},
-    {"message.tool_calls is defined", false},
-    {"message.tool_calls is not defined", true},
-    {"message.tool_calls|length>0", false},
-    {"'tool_calls'in message", false},
-    {"'tool_calls'not in message", true},
-    {"message.reasoning_content", false},
-    {"message.reasoning_content is defined", false},
-    {"message.reasoning_content is string", false},
-    {"message.prefix is defined", false},
-    {"message.prefix", false},
-};
-
-/* Two of the facts hold as long as the template sets these to nothing else. */
-static bool facts_hold(const struct buffer *form)
-{
-    static const char *const names[] = {"is_tool=", "set thinking="};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *at = buffer_text(form);
-        for (; (at = strstr(at, names[i])); at++) {
-            const char *value = at + strlen(names[i]);
-            if (strncmp(value, "false", 5) != 0 || !value[5] || !strchr(",)\n", value[5]))
-                return false;
-        }
-    }
-    return true;
-}
-
-static enum truth fact_find(struct slice condition)
-{
-    for (size_t i = 0; i < sizeof FACTS / sizeof *FACTS; i++)
-        if (slice_equals(condition, FACTS[i].condition))
-            return FACTS[i].is_true ? TRUTH_TRUE : TRUTH_FALSE;
-    return TRUTH_UNKNOWN;
 }
 
 /* ---- tokens ---- */
@@ -508,7 +419,9 @@ static enum truth condition_reduce(struct walk *walk, size_t begin, size_t end, 
     }
     size_t at = form->size;
     form_put_tokens(walk, form, begin, end);
-    enum truth truth = form->failed ? TRUTH_UNKNOWN : fact_find((struct slice){form->data + at, form->size - at});
+    enum truth truth = form->failed
+                           ? TRUTH_UNKNOWN
+                           : chat_fact_find(&walk->out->form, (struct slice){form->data + at, form->size - at});
     if (truth != TRUTH_UNKNOWN)
         form->size = at;
     return truth;
@@ -761,7 +674,7 @@ enum status chat_normal_make(const char *text, size_t size, struct chat_normal *
         status = error_set(error, STATUS_MEMORY, "chat template: out of memory");
     buffer_deinit(&walk.constant);
     arena_deinit(&walk.strings);
-    if (status == STATUS_OK && !facts_hold(&out->form))
+    if (status == STATUS_OK && !chat_facts_hold(&out->form))
         status = refuse(error, "it sets what no call of ours does");
     if (status == STATUS_OK) {
         chat_form_reduce(&out->form);

@@ -419,6 +419,14 @@ static void test_differences_are_refused(void **state)
         "{% set thinking = false or true %}{% if thinking %}x{% endif %}" CHATML_LOOP CHATML_ASK,
         "{% set ns = namespace(is_tool=true) %}{% if ns.is_tool %}x{% endif %}" CHATML_LOOP CHATML_ASK,
         "{% set ns.is_tool = falsehood %}{% if ns.is_tool %}x{% endif %}" CHATML_LOOP CHATML_ASK,
+        "{% set tools = [1] %}{% if tools %}x{% endif %}" CHATML_LOOP CHATML_ASK,
+        "{% for tools in [1] %}{% if tools %}x{% endif %}{% endfor %}" CHATML_LOOP CHATML_ASK,
+        "{% set date_string = 'x' %}{% if date_string is defined %}x{% endif %}" CHATML_LOOP CHATML_ASK,
+        "{% set message = {'tool_calls': 1} %}{% if message.tool_calls %}x{% endif %}" CHATML_LOOP CHATML_ASK,
+        "{% for message in [{'tool_calls': 1}] %}{% if message.tool_calls %}x{% endif %}{% endfor %}" CHATML_LOOP
+            CHATML_ASK,
+        "{% for a, message in [[1, {'prefix': 1}]] %}{% if message.prefix %}x{% endif %}{% endfor %}" CHATML_LOOP
+            CHATML_ASK,
         "{# x +#}\n" CHATML_LOOP CHATML_ASK,
         "{% raw %}" CHATML_LOOP CHATML_ASK "{% endraw %}",
         "{% if tools %}x{% else %}y{% endif %}" CHATML_LOOP CHATML_ASK,
