@@ -64,7 +64,7 @@ static enum status read_f32_or(const struct model *model, const char *name, floa
 
 /* ---- groups of hyper-parameters ---- */
 
-enum { MAX_HEADS = 4096, MAX_HEAD_WIDTH = 8192, MAX_LAYERS = 4096 };
+enum { MAX_HEADS = 4096, MAX_HEAD_WIDTH = 4096, MAX_LAYERS = 4096 };
 
 static enum status read_sizes(struct model *model, struct error *error)
 {
