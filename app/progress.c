@@ -114,14 +114,15 @@ static void set_what(struct progress *progress, const char *what)
     buffer_deinit(&shown);
 }
 
-void progress_begin(struct progress *progress, const char *what)
+static void start(struct progress *progress, const char *what, uint64_t done, uint64_t total)
 {
     if (progress->style == PROGRESS_NONE)
         return;
     progress_end(progress);
     set_what(progress, what);
     progress->is_ending = progress->was_drawn = false;
-    progress->done = progress->total = 0;
+    progress->done = done;
+    progress->total = total;
     progress->started_ns = clock_now_ns();
     /* Signals are the main thread's: its system calls are the ones to interrupt. */
     sigset_t all, before;
@@ -131,15 +132,20 @@ void progress_begin(struct progress *progress, const char *what)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+void progress_begin(struct progress *progress, const char *what)
+{
+    start(progress, what, 0, 0);
+}
+
 void progress_update(void *context, const char *what, uint64_t done, uint64_t total)
 {
     struct progress *progress = context;
     if (progress->style == PROGRESS_NONE)
         return;
     if (!progress->is_running) {
-        if (done >= total)
-            return;
-        progress_begin(progress, what);
+        if (done < total)
+            start(progress, what, done, total);
+        return;
     }
     pthread_mutex_lock(&progress->lock);
     progress->done = done;
