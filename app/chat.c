@@ -11,11 +11,33 @@
 
 /* ---- the model ---- */
 
+const char *chat_advice(const struct error *error)
+{
+    return strstr(error->text, "chat template") && !strstr(error->text, "--chat-template")
+               ? "--chat-template NAME chooses one"
+               : NULL;
+}
+
+/* A name that is none is the command line's fault, and no reason to load a model. */
+static enum status check_template_name(const struct settings *settings, struct error *error)
+{
+    struct chat_template *chat;
+    struct error inner = {0};
+    if (!settings->chat_template)
+        return STATUS_OK;
+    if (chat_template_new_named(settings->chat_template, &chat, &inner) != STATUS_OK)
+        return error_set(error, STATUS_ARGUMENT, "%s", inner.text);
+    chat_template_free(chat);
+    return STATUS_OK;
+}
+
 /* Opens the model and checks that it can chat at all. */
 static enum status open_engine(const struct command_context *context, const struct settings *settings,
                                struct engine **out, struct error *error)
 {
     char what[96];
+    if (check_template_name(settings, error) != STATUS_OK)
+        return STATUS_ARGUMENT;
     const char *model = settings->model ? settings->model : models_default_name;
     const char *slash = strrchr(model, '/');
     snprintf(what, sizeof what, "loading %s", slash && slash[1] ? slash + 1 : model);
@@ -25,13 +47,9 @@ static enum status open_engine(const struct command_context *context, const stru
     progress_end(context->progress);
     if (status != STATUS_OK)
         return status;
-    struct error why = {0};
-    if (!engine_chat(engine, &why)) {
-        status = why.status != STATUS_OK ? why.status : STATUS_UNSUPPORTED;
-        error_set(error, status, strstr(why.text, "--chat-template") ? "%s" : "%s (--chat-template NAME chooses one)",
-                  *why.text ? why.text : "the model has no chat template");
+    if (!engine_chat(engine, error)) {
         engine_close(engine);
-        return status;
+        return error && error->status != STATUS_OK ? error->status : STATUS_UNSUPPORTED;
     }
     *out = engine;
     return STATUS_OK;

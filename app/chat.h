@@ -26,6 +26,9 @@ struct chat {
 enum status chat_open(const struct command_context *context, struct chat *chat, struct error *error);
 void chat_close(struct chat *chat);
 
+/* What to do about an error of chat_open that doesn't say it by itself, or NULL. */
+const char *chat_advice(const struct error *error);
+
 /* Another model in place of the present one, which stays where the other can't be opened. */
 enum status chat_switch_model(struct chat *chat, const char *model, struct error *error);
 

@@ -60,7 +60,7 @@ static enum exit_status run(const struct command_context *context)
         chat_close(&chat);
     }
     buffer_deinit(&piped);
-    return status == STATUS_OK ? result : command_fail(context, &error, NULL);
+    return status == STATUS_OK ? result : command_fail(context, &error, chat_advice(&error));
 }
 
 static const enum option_id options[] = {OPTION_PROMPT};

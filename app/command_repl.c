@@ -108,7 +108,7 @@ static enum exit_status run(const struct command_context *context)
     widen_locale();
     enum status status = chat_open(context, &repl.chat, &error);
     if (status != STATUS_OK)
-        return command_fail(context, &error, NULL);
+        return command_fail(context, &error, chat_advice(&error));
     if (!context->settings->no_save && store_make_folder(&history, NULL) == STATUS_OK)
         buffer_append_text(&history, "/history");
     else

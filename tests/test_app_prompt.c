@@ -322,7 +322,7 @@ static void test_failures(void **state)
     assert_int_equal(ask("-p|hi", NULL), EXIT_FAILED);
     assert_string_equal(out(), "hel\n");
     assert_string_equal(err(), "fathom: layer 1: numbers stopped being finite\n");
-    assert_int_equal(ask("-p|hi|--chat-template|nonesuch", NULL), EXIT_FAILED);
+    assert_int_equal(ask("-p|hi|--chat-template|nonesuch", NULL), EXIT_USAGE);
     assert_non_null(strstr(err(), "chatml"));
 }
 
