@@ -95,7 +95,7 @@ static const struct option rows[OPTION_LIMIT] = {
                       .section = SECTION_MODEL,
                       .initial = "no",
                       .offset = FIELD(force),
-                      .help = "Load the model even where memory seems too small for it."},
+                      .help = "Load the model even where memory seems too small for it; quantize: replace OUT."},
     [OPTION_TEMP] = {.name = "temp",
                      .is_configurable = true,
                      .kind = OPTION_REAL,

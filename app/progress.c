@@ -67,8 +67,8 @@ static void draw(struct progress *progress, uint64_t now)
     if (progress->total) {
         format_count(done, sizeof done, progress->done);
         format_count(total, sizeof total, progress->total);
-        snprintf(line, sizeof line, "%s %s of %s tokens, %.0f %%", progress->what, done, total,
-                 100.0 * (double)progress->done / (double)progress->total);
+        snprintf(line, sizeof line, "%s %s of %s %s, %.0f %%", progress->what, done, total,
+                 progress->unit ? progress->unit : "tokens", 100.0 * (double)progress->done / (double)progress->total);
     } else {
         snprintf(line, sizeof line, "%s, %llu s", progress->what,
                  (unsigned long long)((now - progress->started_ns) / second_ns));

@@ -18,6 +18,7 @@ enum progress_style { PROGRESS_NONE, PROGRESS_LINE, PROGRESS_APPEND };
 struct progress {
     int fd;
     enum progress_style style;
+    const char *unit;  /* what done and total count; NULL: tokens */
     uint64_t delay_ns; /* how long nothing is shown: a second */
     bool is_running;
     pthread_t thread;

@@ -66,6 +66,43 @@ uint64_t engine_memory_available(void);
 /* Called while something long runs; done of total units.  May be called often: the callee decides what to show. */
 typedef void progress_fn(void *context, const char *what, uint64_t done, uint64_t total);
 
+/* ---- another type for a model's weights ---- */
+
+struct quantize_options {
+    const char *in, *out;
+    const char *type;          /* one of model_quantize_types, case ignored */
+    int n_threads;             /* 0: the physical cores */
+    bool replace;              /* where out is there already */
+    const atomic_bool *cancel; /* may be NULL */
+    progress_fn *progress;     /* may be NULL; "quantising", in bytes of the source */
+    void *progress_context;
+};
+
+struct quantize_report {
+    uint64_t n_bytes_in, n_bytes_out; /* of the files */
+    size_t n_tensors;
+    size_t n_fallbacks; /* tensors whose rows don't divide into the blocks of the type, and got another one */
+    struct quantize_count {
+        const char *name; /* "Q4_K" */
+        uint32_t n;       /* tensors */
+        uint64_t n_bytes;
+    } types[32];
+    size_t n_types;
+};
+
+/* Writes the model `in`, whose weights are F32, F16 or BF16, to `out` in another type; weights that are quantised already
+ * can only become a float type.  `out` comes into being when it is whole, or not at all.  Memory taken doesn't grow with
+ * the model.  The result is the same for any number of threads.  Errors name the file, and the tensor where it is one:
+ * STATUS_ARGUMENT for an unknown type, for `out` that is there already or is `in`; STATUS_NUMERIC, STATUS_RANGE for weights
+ * that are not finite or too large for the type. */
+enum status model_quantize(const struct quantize_options *options, struct quantize_report *report,
+                           struct error *error);
+
+/* Appends the types that there are, with `between` between them. */
+void model_quantize_types(struct buffer *out, const char *between);
+
+/* ---- opening a model ---- */
+
 struct engine_options {
     const char *model_path;
     const char *backend;       /* "auto", "cpu", "cuda"; NULL is auto */
