@@ -194,7 +194,7 @@ static void append_zsh_action(struct buffer *out, const struct option *option)
 static void print_zsh_option(struct output *out, enum option_id id)
 {
     const struct option *option = option_row(id);
-    for (int is_short = 0; is_short <= (option->letter != 0); is_short++) {
+    for (int is_short = 0; is_short < (option->letter ? 2 : 1); is_short++) {
         struct buffer line = {0};
         const char *repeat = option->kind == OPTION_TEXTS ? "*" : "";
         if (is_short)
