@@ -57,6 +57,8 @@ $(TESTS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libfathom.a
 # A test is linked with the helpers whose headers it includes (tests/NAME.h stands for tests/NAME.c).
 USES := $(shell grep -Hs '^.include "tests/' tests/test_*.c | sed 's|[.]c:.include "|:$(BUILD)/|; s|[.]h".*|.o|')
 $(foreach use,$(USES),$(eval $(BUILD)/$(subst :,: ,$(use))))
+$(BUILD)/tests/tools/synth: $(addprefix $(BUILD)/tests/,tools/synth_main.o synth.o synth_shapes.o gguf_writer.o) $(BUILD)/libfathom.a
+	$(Q)$(LINK) -o $@ $^ $(LIBS)
 $(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libfathom.a
 	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 $(BUILD)/libfathom.a: $(OBJECTS) $(BUILD)/.objects
@@ -73,11 +75,11 @@ $(BUILD)/.compile: FORCE
 $(BUILD)/.objects: FORCE
 	@mkdir -p $(@D); echo '$(OBJECTS)' | cmp -s - $@ || echo '$(OBJECTS)' > $@
 
--include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(wildcard tests/*.c tests/fuzz/*.c))
+-include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(wildcard tests/*.c tests/fuzz/*.c tests/tools/*.c))
 
 # ---- what a person calls ----
 
-.PHONY: run model deps deps-test test data bench debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
+.PHONY: run model deps deps-test test data synth bench debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
 AGAIN   = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 MODELS  = "$${XDG_DATA_HOME:-$$HOME/.local/share}/fathom/models"
 DATA    = build/test-data
@@ -102,6 +104,8 @@ data: # fetch what the tests need
 test: data check-layers # all that `make run` does, then the tests (ONLY="NAME ..." some of them); the last line counts
 	$(AGAIN) tests </dev/null >&2
 	@PYTHON=$(PYTHON) tests/run.sh $(BUILD)
+synth: $(BUILD)/tests/tools/synth # write a model of random weights: SHAPE=coder-v2-lite OUT=FILE.gguf ARGS='n_layer=8 seed=2'
+	@$< $(SHAPE) $(OUT) $(ARGS)
 bench: model all # prefill and decode speed, and the share of the memory's bandwidth
 	@$(BUILD)/fathom bench $(ARGS)
 debug: # an unoptimised build for a debugger, in build/debug
