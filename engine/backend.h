@@ -22,16 +22,16 @@ struct product {
 
 struct rope_settings {
     enum rope_kind kind;
-    int32_t n_rot;
-    float theta, scale;
-    const struct weight *factors; /* F32 (n_rot / 2), or NULL */
+    const struct rope_hparams *hparams; /* stays where it is while the backend lives */
+    const struct weight *factors;       /* F32 (n_rot / 2), or NULL */
 };
 
 /* Which queries meet which cells: token t of n_tokens stands at position first_position + t and sees cells 0..position. */
 struct attention_settings {
     int32_t n_tokens, first_position;
     int32_t n_head, n_head_kv, n_embd_head_k, n_embd_head_v;
-    float scale; /* of the scores */
+    int32_t window; /* a token sees so many last cells, its own included; 0: all */
+    float scale;    /* of the scores */
 };
 
 struct backend_ops {
@@ -47,12 +47,18 @@ struct backend_ops {
 
     /* out (n, n_cols) = rows ids[i] of the table; the caller checked the ids. */
     void (*embed)(struct backend *backend, float *out, const struct weight *table, const int32_t *ids, int32_t n);
-    /* out (n, n_cols) = x / sqrt(mean(x²) + epsilon) · weight, row by row (Zhang & Sennrich 2019).  layer is for messages. */
-    void (*rms_norm)(struct backend *backend, float *out, const float *x, const struct weight *weight, int32_t n,
-                     float epsilon, int32_t layer);
+    /* Row by row, with a bias a layer norm: out (n, n_cols) = (x - mean(x)) / sqrt(variance(x) + epsilon) · weight + bias (Ba et
+     * al. 2016); without one an RMS norm: x / sqrt(mean(x²) + epsilon) · weight (Zhang & Sennrich 2019).  out may be x.  layer
+     * is for messages. */
+    void (*norm)(struct backend *backend, float *out, const float *x, const struct weight *weight,
+                 const struct weight *bias, int32_t n, float epsilon, int32_t layer);
     /* All products of one input x (n_tokens, n_cols): what is prepared of x is prepared once. */
     void (*matmul)(struct backend *backend, const struct product *products, int32_t n_products, const float *x,
                    int32_t n_tokens);
+    /* A matrix for each head: out (n_tokens, n_mats, out_stride) = x (n_tokens, n_mats, x_stride) · weight[head]ᵀ, of which
+     * the first n_rows and n_cols numbers of a head are written and read. */
+    void (*matmul_heads)(struct backend *backend, float *out, int32_t out_stride, const struct weight *weight,
+                         const float *x, int32_t x_stride, int32_t n_tokens);
     /* Rotates x (n_tokens, n_heads, width) in place; token t stands at first_position + t (Su et al. 2021). */
     void (*rope)(struct backend *backend, float *x, int32_t n_tokens, int32_t first_position, int32_t n_heads,
                  int32_t width, const struct rope_settings *settings);
@@ -64,6 +70,23 @@ struct backend_ops {
                       const struct attention_settings *settings);
     /* gate = silu(gate) · up, n numbers. */
     void (*silu_gate)(struct backend *backend, float *gate, const float *up, size_t n);
+    /* x = gelu(x) in its tanh form, n numbers. */
+    void (*gelu)(struct backend *backend, float *x, size_t n);
+    /* Copies n_cols numbers of each of n_rows rows. */
+    void (*copy_columns)(struct backend *backend, float *out, int64_t out_stride, const float *x, int64_t x_stride,
+                         int64_t n_rows, int64_t n_cols);
+
+    /* Mixture of experts.  route chooses each token's experts and their weights by logits (n_tokens, n_expert); bias F32
+     * (n_expert) counts for the choice alone, or is NULL.  The backend keeps the choice, and the order in which it lays the
+     * n_pairs = n_tokens · n_used pairs of a token and an expert, until the next route. */
+    void (*route)(struct backend *backend, const float *logits, const struct weight *bias, int32_t n_tokens,
+                  const struct expert_hparams *experts);
+    /* Products out (n_pairs, n_rows) of each pair's input with its expert's matrix.  x is (n_tokens, n_cols) with x_by_token,
+     * else (n_pairs, n_cols) as an earlier product left it.  No bias, no accumulation. */
+    void (*matmul_experts)(struct backend *backend, const struct product *products, int32_t n_products, const float *x,
+                           bool x_by_token);
+    /* out (n_tokens, n_cols) += the weighted sum of each token's pairs in x (n_pairs, n_cols). */
+    void (*sum_experts)(struct backend *backend, float *out, const float *x, int32_t n_cols);
 };
 
 struct backend {

@@ -1,7 +1,7 @@
 /* cpu: the backend's operations on the CPU: splits each among the threads and leaves the inner loops to the kernels of the
  * instruction set that was chosen at run time. */
 #include "engine/cpu.h"
-#include "engine/cpu_kernels.h"
+#include "engine/cpu_private.h"
 #include "engine/kvcache.h"
 
 #include <math.h>
@@ -11,40 +11,10 @@
 /* Below so many numbers an operation isn't worth waking the others for. */
 enum { FORK_FROM = 16 * 1024 };
 
-/* Attention tiles are cut so that each thread gets about this many: they differ in length. */
+/* Attention tiles of many tokens are cut so that each thread gets about this many: they differ in length. */
 enum { TILES_PER_THREAD = 4 };
 
-struct rope_table {
-    struct rope_settings settings;
-    int32_t first_position, n_tokens;
-    float *cos_sin; /* (n_tokens, n_rot / 2, 2) */
-    size_t capacity;
-};
-
-struct cpu_backend {
-    struct backend backend;
-    struct thread_pool *pool;
-    const struct cpu_kernels *kernels;
-    float *scratch; /* (n_threads, CPU_SCRATCH_FLOATS) */
-    struct activation activation;
-    size_t activation_numbers; /* capacity of its arrays */
-    struct rope_table rope;
-    int32_t bad_layer; /* the first whose norm met a number that is not finite; -1: none */
-    bool out_of_memory;
-};
-
-static struct cpu_backend *cpu_of(struct backend *backend)
-{
-    return (struct cpu_backend *)(void *)backend;
-}
-
-static float *scratch_of(const struct cpu_backend *cpu, int thread)
-{
-    return cpu->scratch + (size_t)thread * CPU_SCRATCH_FLOATS;
-}
-
-/* Runs on all threads, or on this one alone where the work is small. */
-static void run(struct cpu_backend *cpu, size_t n_numbers, thread_fn *job, void *context)
+void cpu_run(struct cpu_backend *cpu, size_t n_numbers, thread_fn *job, void *context)
 {
     if (n_numbers < FORK_FROM)
         job(context, 0, 1);
@@ -52,7 +22,7 @@ static void run(struct cpu_backend *cpu, size_t n_numbers, thread_fn *job, void 
         thread_pool_run(cpu->pool, job, context);
 }
 
-static void *alloc_aligned(size_t n, size_t width)
+void *cpu_alloc_aligned(size_t n, size_t width)
 {
     uint64_t bytes;
     if (!checked_mul(n, width, &bytes) || !checked_add(bytes, 63, &bytes) || bytes > SIZE_MAX / 2)
@@ -65,7 +35,7 @@ static void *alloc_aligned(size_t n, size_t width)
 static float *cpu_alloc(struct backend *backend, size_t n)
 {
     (void)backend;
-    float *memory = alloc_aligned(n, sizeof *memory);
+    float *memory = cpu_alloc_aligned(n, sizeof *memory);
     if (memory)
         memset(memory, 0, n * sizeof *memory);
     return memory;
@@ -106,7 +76,7 @@ static void cpu_embed(struct backend *backend, float *out, const struct weight *
 
 struct norm_job {
     float *out;
-    const float *x, *weight;
+    const float *x, *weight, *bias; /* a bias makes it a layer norm */
     int64_t n, n_cols;
     float epsilon;
     int32_t layer;
@@ -121,138 +91,78 @@ static void norm_rows(void *context, int thread, int n_threads)
     for (int64_t row = begin; row < end; row++) {
         const float *x = job->x + row * job->n_cols;
         float *out = job->out + row * job->n_cols;
-        double sum = 0;
+        double mean = 0, squares = 0;
+        for (int64_t i = 0; job->bias && i < job->n_cols; i++)
+            mean += (double)x[i];
+        mean /= (double)job->n_cols;
         for (int64_t i = 0; i < job->n_cols; i++)
-            sum += (double)x[i] * (double)x[i];
+            squares += ((double)x[i] - mean) * ((double)x[i] - mean);
         /* Every layer passes here, so this is where numbers that went wrong are noticed.  Which thread writes it doesn't
          * matter: all that do write the same layer. */
-        if (!isfinite(sum))
+        if (!isfinite(squares))
             __atomic_store_n(&job->cpu->bad_layer, job->layer, __ATOMIC_RELAXED);
-        float scale = (float)(1.0 / sqrt(sum / (double)job->n_cols + (double)job->epsilon));
+        float scale = (float)(1.0 / sqrt(squares / (double)job->n_cols + (double)job->epsilon));
         for (int64_t i = 0; i < job->n_cols; i++)
-            out[i] = x[i] * scale * job->weight[i];
+            out[i] = (x[i] - (float)mean) * scale * job->weight[i] + (job->bias ? job->bias[i] : 0);
     }
 }
 
-static void cpu_rms_norm(struct backend *backend, float *out, const float *x, const struct weight *weight, int32_t n,
-                         float epsilon, int32_t layer)
+static const float *floats_of(const struct weight *weight)
+{
+    return weight ? (const float *)(const void *)weight->data : NULL;
+}
+
+static void cpu_norm(struct backend *backend, float *out, const float *x, const struct weight *weight,
+                     const struct weight *bias, int32_t n, float epsilon, int32_t layer)
 {
     struct cpu_backend *cpu = cpu_of(backend);
     int32_t bad_before = cpu->bad_layer;
-    struct norm_job job = {out, x, (const float *)(const void *)weight->data, n, weight->n_cols, epsilon, layer, cpu};
-    run(cpu, (size_t)(n * weight->n_cols), norm_rows, &job);
+    struct norm_job job = {out, x, floats_of(weight), floats_of(bias), n, weight->n_cols, epsilon, layer, cpu};
+    cpu_run(cpu, (size_t)(n * weight->n_cols), norm_rows, &job);
     if (bad_before >= 0)
         cpu->bad_layer = bad_before;
 }
 
-/* ---- matmul ---- */
-
-struct matmul_job {
-    const struct cpu_backend *cpu;
-    const struct product *products;
-    int32_t n_products;
-    struct activation *x;
-};
-
-static void quantise_rows(void *context, int thread, int n_threads)
-{
-    struct matmul_job *job = context;
-    struct activation *x = job->x;
-    int64_t begin, end, blocks = x->n_cols / ACTIVATION_BLOCK;
-    thread_share(x->n_tokens, 1, thread, n_threads, &begin, &end);
-    for (int64_t t = begin; t < end; t++)
-        job->cpu->kernels->quantise(x->x + t * x->n_cols, x->n_cols, x->q + t * x->n_cols, x->scale + t * blocks,
-                                    x->sum + t * blocks);
-}
-
-static void multiply_rows(void *context, int thread, int n_threads)
-{
-    struct matmul_job *job = context;
-    for (int32_t i = 0; i < job->n_products; i++) {
-        const struct product *product = &job->products[i];
-        struct matmul_out out = {product->out, product->weight->n_rows,
-                                 product->bias ? (const float *)(const void *)product->bias->data : NULL,
-                                 product->accumulate};
-        int64_t begin, end;
-        thread_share(product->weight->n_rows, 16, thread, n_threads, &begin, &end);
-        job->cpu->kernels->matmul(product->weight, 0, begin, end, job->x, &out, scratch_of(job->cpu, thread));
-    }
-}
-
-static bool activation_reserve(struct cpu_backend *cpu, size_t n)
-{
-    struct activation *x = &cpu->activation;
-    if (n <= cpu->activation_numbers)
-        return true;
-    free(x->q);
-    free(x->scale);
-    free(x->sum);
-    size_t blocks = n / ACTIVATION_BLOCK + 1;
-    x->q = alloc_aligned(n, sizeof *x->q);
-    x->scale = alloc_aligned(blocks, sizeof *x->scale);
-    x->sum = alloc_aligned(blocks, sizeof *x->sum);
-    bool ok = x->q && x->scale && x->sum;
-    cpu->activation_numbers = ok ? n : 0;
-    return ok;
-}
-
-static void cpu_matmul(struct backend *backend, const struct product *products, int32_t n_products, const float *x,
-                       int32_t n_tokens)
-{
-    struct cpu_backend *cpu = cpu_of(backend);
-    int64_t n_cols = products[0].weight->n_cols;
-    bool words = false;
-    int64_t n_numbers = 0;
-    for (int32_t i = 0; i < n_products; i++) {
-        words |= n_tokens <= cpu->kernels->few_tokens && cpu->kernels->takes_words(products[i].weight->type);
-        n_numbers += products[i].weight->n_rows * n_cols;
-    }
-    size_t n = (size_t)(n_tokens * n_cols);
-    if (words && !activation_reserve(cpu, n)) {
-        cpu->out_of_memory = true;
-        return;
-    }
-    struct activation prepared = cpu->activation;
-    prepared.n_tokens = n_tokens;
-    prepared.n_cols = n_cols;
-    prepared.x = x;
-    struct matmul_job job = {cpu, products, n_products, &prepared};
-    if (words)
-        run(cpu, n, quantise_rows, &job);
-    run(cpu, (size_t)n_numbers, multiply_rows, &job);
-}
-
 /* ---- rope ---- */
 
-/* Positions and frequencies are the same for all heads and layers of a slice, so their table is kept between calls. */
+/* How fast pair i of n_rot / 2 turns.  YaRN keeps fast pairs as they are, scales slow ones, and goes over linearly between. */
+static double rope_frequency(const struct rope_hparams *rope, int32_t i)
+{
+    double frequency = pow((double)rope->theta, -2.0 * i / rope->n_rot), scaled = frequency * (double)rope->scale;
+    if (rope->yarn_high < 0)
+        return scaled;
+    double width = fmax((double)rope->yarn_high - (double)rope->yarn_low, 0.001);
+    double share = fmin(fmax((i - (double)rope->yarn_low) / width, 0), 1);
+    return scaled * share + frequency * (1 - share);
+}
+
 static bool rope_prepare(struct rope_table *table, const struct rope_settings *settings, int32_t first_position,
                          int32_t n_tokens)
 {
+    const struct rope_hparams *rope = settings->hparams;
     if (table->cos_sin && table->first_position == first_position && table->n_tokens >= n_tokens &&
-        table->settings.n_rot == settings->n_rot && table->settings.theta == settings->theta &&
-        table->settings.scale == settings->scale && table->settings.factors == settings->factors)
+        table->hparams == rope && table->factors == settings->factors)
         return true;
-    size_t n = (size_t)n_tokens * (size_t)settings->n_rot;
+    size_t n = (size_t)n_tokens * (size_t)rope->n_rot;
     if (n > table->capacity) {
         free(table->cos_sin);
-        table->cos_sin = alloc_aligned(n, sizeof *table->cos_sin);
+        table->cos_sin = cpu_alloc_aligned(n, sizeof *table->cos_sin);
         table->capacity = table->cos_sin ? n : 0;
         if (!table->cos_sin)
             return false;
     }
-    table->settings = *settings;
+    table->hparams = rope;
+    table->factors = settings->factors;
     table->first_position = first_position;
     table->n_tokens = n_tokens;
-    const float *factors = settings->factors ? (const float *)(const void *)settings->factors->data : NULL;
-    float *out = table->cos_sin;
-    for (int32_t t = 0; t < n_tokens; t++) {
-        double position = (double)(first_position + t) * (double)settings->scale;
-        for (int32_t i = 0; i < settings->n_rot / 2; i++) {
-            double angle = position * pow((double)settings->theta, -2.0 * i / settings->n_rot);
-            if (factors)
-                angle /= (double)factors[i];
-            *out++ = (float)cos(angle);
-            *out++ = (float)sin(angle);
+    const float *factors = floats_of(settings->factors);
+    for (int32_t i = 0; i < rope->n_rot / 2; i++) {
+        double frequency = rope_frequency(rope, i) / (factors ? (double)factors[i] : 1.0);
+        for (int32_t t = 0; t < n_tokens; t++) {
+            float *pair = table->cos_sin + (int64_t)t * rope->n_rot + 2 * i;
+            double angle = (double)(first_position + t) * frequency;
+            pair[0] = (float)cos(angle) * rope->magnitude;
+            pair[1] = (float)sin(angle) * rope->magnitude;
         }
     }
     return true;
@@ -268,7 +178,7 @@ struct rope_job {
 static void rotate_rows(void *context, int thread, int n_threads)
 {
     const struct rope_job *job = context;
-    int32_t n_rot = job->table->settings.n_rot, half = n_rot / 2;
+    int32_t n_rot = job->table->hparams->n_rot, half = n_rot / 2;
     int32_t step = job->kind == ROPE_NEOX ? half : 1, stride = job->kind == ROPE_NEOX ? 1 : 2;
     int64_t begin, end;
     thread_share(job->n_tokens, 1, thread, n_threads, &begin, &end);
@@ -295,7 +205,7 @@ static void cpu_rope(struct backend *backend, float *x, int32_t n_tokens, int32_
         return;
     }
     struct rope_job job = {x, n_tokens, n_heads, width, &cpu->rope, settings->kind};
-    run(cpu, (size_t)n_tokens * (size_t)n_heads * (size_t)width, rotate_rows, &job);
+    cpu_run(cpu, (size_t)n_tokens * (size_t)n_heads * (size_t)width, rotate_rows, &job);
 }
 
 /* ---- cache ---- */
@@ -337,8 +247,9 @@ static void cpu_kv_store(struct backend *backend, struct kvcache *cache, int32_t
         size_t cell = (size_t)(first_cell + t);
         pack_row(cache->type, kvcache_keys(cache, layer) + cell * cache->k_row_bytes, keys + t * cache->k_elements,
                  cache->k_elements);
-        pack_row(cache->type, kvcache_values(cache, layer) + cell * cache->v_row_bytes, values + t * cache->v_elements,
-                 cache->v_elements);
+        if (cache->v_elements)
+            pack_row(cache->type, kvcache_values(cache, layer) + cell * cache->v_row_bytes,
+                     values + t * cache->v_elements, cache->v_elements);
     }
 }
 
@@ -374,7 +285,7 @@ static void attend_tiles(void *context, int thread, int n_threads)
         tile.position = s->first_position + first_token;
         tile.q = job->q + first_token * tile.q_stride + first_head * tile.k_width;
         tile.out = job->out + first_token * tile.out_stride + first_head * tile.v_width;
-        job->cpu->kernels->attention(&tile, scratch_of(job->cpu, thread));
+        job->cpu->kernels->attention(&tile, cpu_scratch(job->cpu, thread));
     }
 }
 
@@ -382,8 +293,9 @@ static void attend_tiles(void *context, int thread, int n_threads)
 static int32_t choose_heads_a_tile(const struct attention_settings *s, int n_threads)
 {
     int32_t group = s->n_head / s->n_head_kv;
+    int64_t n_wanted = s->n_tokens == 1 ? n_threads : (int64_t)n_threads * TILES_PER_THREAD;
     for (int32_t heads = group < CPU_TILE_QUERIES ? group : CPU_TILE_QUERIES; heads > 1; heads--)
-        if (group % heads == 0 && (int64_t)s->n_head / heads * s->n_tokens >= (int64_t)n_threads * TILES_PER_THREAD)
+        if (group % heads == 0 && (int64_t)s->n_head / heads * s->n_tokens >= n_wanted)
             return heads;
     return 1;
 }
@@ -402,24 +314,25 @@ static void cpu_attention(struct backend *backend, float *out, const float *q, c
                  .keys = kvcache_keys(cache, layer),
                  .values = kvcache_values(cache, layer),
                  .k_row_bytes = cache->k_row_bytes,
-                 .v_row_bytes = cache->v_row_bytes,
+                 .v_row_bytes = cache->v_elements ? cache->v_row_bytes : cache->k_row_bytes,
                  .k_width = s->n_embd_head_k,
                  .v_width = s->n_embd_head_v,
                  .q_stride = (int64_t)s->n_head * s->n_embd_head_k,
                  .out_stride = (int64_t)s->n_head * s->n_embd_head_v,
+                 .window = s->window,
                  .scale = s->scale},
     };
     job.tokens_a_tile = CPU_TILE_QUERIES / job.heads_a_tile;
     size_t n_cells = (size_t)s->first_position + (size_t)s->n_tokens;
-    run(cpu, n_cells * (size_t)s->n_tokens * (size_t)s->n_head * (size_t)s->n_embd_head_k, attend_tiles, &job);
+    cpu_run(cpu, n_cells * (size_t)s->n_tokens * (size_t)s->n_head * (size_t)s->n_embd_head_k, attend_tiles, &job);
 }
 
-/* ---- gate ---- */
+/* ---- activation functions, copies ---- */
 
 struct gate_job {
     const struct cpu_backend *cpu;
     float *gate;
-    const float *up;
+    const float *up; /* NULL: gelu alone */
     size_t n;
 };
 
@@ -428,14 +341,32 @@ static void gate_share(void *context, int thread, int n_threads)
     const struct gate_job *job = context;
     int64_t begin, end;
     thread_share((int64_t)job->n, 64, thread, n_threads, &begin, &end);
-    job->cpu->kernels->silu_gate(job->gate + begin, job->up + begin, (size_t)(end - begin));
+    if (job->up)
+        job->cpu->kernels->silu_gate(job->gate + begin, job->up + begin, (size_t)(end - begin));
+    else
+        job->cpu->kernels->gelu(job->gate + begin, (size_t)(end - begin));
 }
 
 static void cpu_silu_gate(struct backend *backend, float *gate, const float *up, size_t n)
 {
     struct cpu_backend *cpu = cpu_of(backend);
     struct gate_job job = {cpu, gate, up, n};
-    run(cpu, n, gate_share, &job);
+    cpu_run(cpu, n, gate_share, &job);
+}
+
+static void cpu_gelu(struct backend *backend, float *x, size_t n)
+{
+    struct cpu_backend *cpu = cpu_of(backend);
+    struct gate_job job = {cpu, x, NULL, n};
+    cpu_run(cpu, n, gate_share, &job);
+}
+
+static void cpu_copy_columns(struct backend *backend, float *out, int64_t out_stride, const float *x, int64_t x_stride,
+                             int64_t n_rows, int64_t n_cols)
+{
+    (void)backend;
+    for (int64_t row = 0; row < n_rows; row++)
+        memcpy(out + row * out_stride, x + row * x_stride, (size_t)n_cols * sizeof *out);
 }
 
 /* ---- the backend ---- */
@@ -446,9 +377,8 @@ static void cpu_free(struct backend *backend)
         return;
     struct cpu_backend *cpu = cpu_of(backend);
     free(cpu->scratch);
-    free(cpu->activation.q);
-    free(cpu->activation.scale);
-    free(cpu->activation.sum);
+    cpu_activation_free(cpu);
+    cpu_plan_free(&cpu->plan);
     free(cpu->rope.cos_sin);
     free(cpu);
 }
@@ -460,12 +390,18 @@ static const struct backend_ops cpu_ops = {
     .release = cpu_release,
     .read = cpu_read,
     .embed = cpu_embed,
-    .rms_norm = cpu_rms_norm,
+    .norm = cpu_norm,
     .matmul = cpu_matmul,
+    .matmul_heads = cpu_matmul_heads,
     .rope = cpu_rope,
     .kv_store = cpu_kv_store,
     .attention = cpu_attention,
     .silu_gate = cpu_silu_gate,
+    .gelu = cpu_gelu,
+    .copy_columns = cpu_copy_columns,
+    .route = cpu_route,
+    .matmul_experts = cpu_matmul_experts,
+    .sum_experts = cpu_sum_experts,
 };
 
 const struct cpu_kernels *cpu_kernels_at(size_t i)
@@ -513,7 +449,7 @@ enum status cpu_backend_new(struct thread_pool *pool, const char *name, struct b
     cpu->pool = pool;
     cpu->kernels = kernels;
     cpu->bad_layer = -1;
-    cpu->scratch = alloc_aligned((size_t)thread_pool_size(pool) * CPU_SCRATCH_FLOATS, sizeof *cpu->scratch);
+    cpu->scratch = cpu_alloc_aligned((size_t)thread_pool_size(pool) * CPU_SCRATCH_FLOATS, sizeof *cpu->scratch);
     if (!cpu->scratch) {
         cpu_free(&cpu->backend);
         return error_set(error, STATUS_MEMORY, "out of memory");

@@ -97,6 +97,83 @@ INLINE struct words32 unpack_q4_1(const unsigned char *row, int64_t b)
     return unpack_nibbles(p + 4, half_at(p), half_at(p + 2));
 }
 
+/* 32 bits, one more for each weight, as 16 in each 16-bit number of two vectors: weight i takes bit i. */
+INLINE __m256i fifth_bits(uint32_t bits)
+{
+    const __m256i each =
+        _mm256_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, -32768);
+    __m256i set = _mm256_cmpeq_epi16(_mm256_and_si256(_mm256_set1_epi16((short)(uint16_t)bits), each), each);
+    return _mm256_and_si256(set, _mm256_set1_epi16(16));
+}
+
+INLINE struct words32 unpack_fives(const unsigned char *bits, const unsigned char *p, float scale, float min)
+{
+    uint32_t high;
+    memcpy(&high, bits, 4);
+    struct words32 w = unpack_nibbles(p, scale, min);
+    w.first = _mm256_or_si256(w.first, fifth_bits(high));
+    w.second = _mm256_or_si256(w.second, fifth_bits(high >> 16));
+    return w;
+}
+
+INLINE struct words32 unpack_q5_0(const unsigned char *row, int64_t b)
+{
+    const unsigned char *p = row + b * 22;
+    float scale = half_at(p);
+    return unpack_fives(p + 2, p + 6, scale, -16.0f * scale);
+}
+
+INLINE struct words32 unpack_q5_1(const unsigned char *row, int64_t b)
+{
+    const unsigned char *p = row + b * 24;
+    return unpack_fives(p + 4, p + 8, half_at(p), half_at(p + 2));
+}
+
+/* The 6-bit scale and minimum of block k of 8, out of 12 bytes: four of each whole in the low bits of bytes 0..3 and 4..7;
+ * of the later ones the low nibbles stand in bytes 8..11, the high pairs above the earlier ones. */
+INLINE void scale_and_min(const unsigned char *p, int k, int *scale, int *min)
+{
+    if (k < 4) {
+        *scale = p[k] & 63;
+        *min = p[k + 4] & 63;
+    } else {
+        *scale = (p[k + 4] & 15) | (p[k - 4] >> 6 << 4);
+        *min = p[k + 4] >> 4 | (p[k] >> 6 << 4);
+    }
+}
+
+/* 256 weights: two halves for all, 12 bytes of scales and minima, 128 bytes of nibbles: weights 64j..64j+31 are the low
+ * ones of bytes 32j.., the next 32 the high ones. */
+INLINE struct words32 unpack_q4_k(const unsigned char *row, int64_t b)
+{
+    const unsigned char *p = row + b / 8 * 144, *q = p + 16 + b % 8 / 2 * 32;
+    int scale, min;
+    scale_and_min(p + 4, (int)(b % 8), &scale, &min);
+    __m128i shift = _mm_cvtsi32_si128((int)(b % 2) * 4);
+    __m256i mask = _mm256_set1_epi16(15), first = _mm256_cvtepu8_epi16(load16(q)),
+            second = _mm256_cvtepu8_epi16(load16(q + 16));
+    return (struct words32){_mm256_and_si256(_mm256_srl_epi16(first, shift), mask),
+                            _mm256_and_si256(_mm256_srl_epi16(second, shift), mask), half_at(p) * (float)scale, 0,
+                            -half_at(p + 2) * (float)min};
+}
+
+/* As Q4_K, with 32 bytes before the nibbles: bit k of byte i is the fifth bit of weight 32k + i. */
+INLINE struct words32 unpack_q5_k(const unsigned char *row, int64_t b)
+{
+    const unsigned char *p = row + b / 8 * 176, *q = p + 48 + b % 8 / 2 * 32;
+    int scale, min, k = (int)(b % 8);
+    scale_and_min(p + 4, k, &scale, &min);
+    __m128i shift = _mm_cvtsi32_si128(k % 2 * 4), bit = _mm_cvtsi32_si128(k);
+    __m256i mask = _mm256_set1_epi16(15), one = _mm256_set1_epi16(1), w[2];
+    UNROLL
+    for (int i = 0; i < 2; i++) {
+        __m256i low = _mm256_and_si256(_mm256_srl_epi16(_mm256_cvtepu8_epi16(load16(q + 16 * i)), shift), mask);
+        __m256i high = _mm256_and_si256(_mm256_srl_epi16(_mm256_cvtepu8_epi16(load16(p + 16 + 16 * i)), bit), one);
+        w[i] = _mm256_or_si256(low, _mm256_slli_epi16(high, 4));
+    }
+    return (struct words32){w[0], w[1], half_at(p) * (float)scale, 0, -half_at(p + 2) * (float)min};
+}
+
 /* 256 weights: 128 bytes of low nibbles, 64 bytes of high pairs, 16 scales of 16 weights each, the scale of all.
  * In each half of 128, weights 32k..32k+31 take the low (k < 2) or high nibbles of bytes 32·(k mod 2).., and bits 2k of
  * the half's 32 bytes of pairs. */
@@ -324,11 +401,11 @@ INLINE void matmul_many(unpack_rows_fn *unpack_rows, const struct weight *weight
         unpack_rows(weight, data + (size_t)row * weight->row_bytes, n_rows, scratch);
         for (int32_t t = 0; t < x->n_tokens; t += TOKENS) {
             int32_t n_tokens = x->n_tokens - t < TOKENS ? x->n_tokens - t : TOKENS;
-            const float *from = x->x + t * x->n_cols;
+            const float *from = x->x + t * x->x_stride;
             size_t row_bytes = (size_t)weight->n_cols * sizeof *scratch;
             const unsigned char *rows = (const unsigned char *)scratch;
-            multiply_f32(n_rows, n_tokens, rows, row_bytes, from, x->n_cols, x->n_cols, results, PANEL_ROWS);
-            add_rest(QUANT_F32, n_rows, n_tokens, rows, row_bytes, from, x->n_cols, x->n_cols, results, PANEL_ROWS);
+            multiply_f32(n_rows, n_tokens, rows, row_bytes, from, x->x_stride, x->n_cols, results, PANEL_ROWS);
+            add_rest(QUANT_F32, n_rows, n_tokens, rows, row_bytes, from, x->x_stride, x->n_cols, results, PANEL_ROWS);
             for (int32_t k = 0; k < n_tokens; k++)
                 for (int64_t r = 0; r < n_rows; r++)
                     put(out, row + r, t + k, results[r + k * PANEL_ROWS]);
@@ -344,9 +421,9 @@ INLINE void matmul_few_floats(load_fn *load, const struct weight *weight, const 
         float results[PANEL_ROWS * FEW_TOKENS];
         int64_t n_rows = end - row < PANEL_ROWS ? end - row : PANEL_ROWS;
         const unsigned char *rows = data + (size_t)row * weight->row_bytes;
-        multiply_floats(load, n_rows, x->n_tokens, rows, weight->row_bytes, x->x, x->n_cols, x->n_cols, results,
+        multiply_floats(load, n_rows, x->n_tokens, rows, weight->row_bytes, x->x, x->x_stride, x->n_cols, results,
                         PANEL_ROWS);
-        add_rest(weight->type, n_rows, x->n_tokens, rows, weight->row_bytes, x->x, x->n_cols, x->n_cols, results,
+        add_rest(weight->type, n_rows, x->n_tokens, rows, weight->row_bytes, x->x, x->x_stride, x->n_cols, results,
                  PANEL_ROWS);
         for (int32_t t = 0; t < x->n_tokens; t++)
             for (int64_t r = 0; r < n_rows; r++)
@@ -387,6 +464,10 @@ struct type_kernels {
 QUANTISED_TYPE(q8_0, PLAIN_SCALE)
 QUANTISED_TYPE(q4_0, HAS_MIN)
 QUANTISED_TYPE(q4_1, HAS_MIN)
+QUANTISED_TYPE(q5_0, HAS_MIN)
+QUANTISED_TYPE(q5_1, HAS_MIN)
+QUANTISED_TYPE(q4_k, HAS_MIN)
+QUANTISED_TYPE(q5_k, HAS_MIN)
 QUANTISED_TYPE(q6_k, TWO_SCALES)
 PLAIN_TYPE(f32)
 PLAIN_TYPE(f16)
@@ -402,7 +483,9 @@ static void rows_any(const struct weight *weight, const unsigned char *rows, int
 
 static const struct type_kernels type_table[] = {
     {QUANT_Q8_0, few_q8_0, rows_q8_0, true}, {QUANT_Q4_0, few_q4_0, rows_q4_0, true},
-    {QUANT_Q4_1, few_q4_1, rows_q4_1, true}, {QUANT_Q6_K, few_q6_k, rows_q6_k, true},
+    {QUANT_Q4_1, few_q4_1, rows_q4_1, true}, {QUANT_Q5_0, few_q5_0, rows_q5_0, true},
+    {QUANT_Q5_1, few_q5_1, rows_q5_1, true}, {QUANT_Q4_K, few_q4_k, rows_q4_k, true},
+    {QUANT_Q5_K, few_q5_k, rows_q5_k, true}, {QUANT_Q6_K, few_q6_k, rows_q6_k, true},
     {QUANT_F32, few_f32, rows_any, false},   {QUANT_F16, few_f16, rows_any, false},
     {QUANT_BF16, few_bf16, rows_any, false},
 };
@@ -425,7 +508,7 @@ static void matmul(const struct weight *weight, int64_t mat, int64_t begin, int6
                    const struct matmul_out *out, float *scratch)
 {
     const struct type_kernels *kernels = find_type(weight->type);
-    const unsigned char *data = weight->data + (size_t)(mat * weight->n_rows) * weight->row_bytes;
+    const unsigned char *data = weight->data + (size_t)mat * weight->mat_bytes;
     if (x->n_tokens <= FEW_TOKENS && kernels->few)
         kernels->few(weight, data, begin, end, x, out);
     else
@@ -493,6 +576,14 @@ INLINE __m256 silu8(__m256 x)
     return _mm256_div_ps(x, _mm256_add_ps(one, exp8(_mm256_sub_ps(_mm256_setzero_ps(), x))));
 }
 
+/* x / (1 + e^(-2z)) is x · (1 + tanh z) / 2. */
+INLINE __m256 gelu8(__m256 x)
+{
+    __m256 square = _mm256_mul_ps(x, x), one = _mm256_set1_ps(1.0f);
+    __m256 z = _mm256_mul_ps(x, _mm256_fmadd_ps(square, _mm256_set1_ps(0.044715f), one));
+    return _mm256_div_ps(x, _mm256_add_ps(one, exp8(_mm256_mul_ps(z, _mm256_set1_ps(-2 * 0.79788456f)))));
+}
+
 static void silu_gate(float *gate, const float *up, size_t n)
 {
     size_t i = 0;
@@ -504,6 +595,19 @@ static void silu_gate(float *gate, const float *up, size_t n)
         memcpy(u, up + i, (n - i) * sizeof *u);
         _mm256_storeu_ps(g, _mm256_mul_ps(silu8(_mm256_loadu_ps(g)), _mm256_loadu_ps(u)));
         memcpy(gate + i, g, (n - i) * sizeof *g);
+    }
+}
+
+static void gelu(float *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(x + i, gelu8(_mm256_loadu_ps(x + i)));
+    if (i < n) {
+        float rest[8] = {0};
+        memcpy(rest, x + i, (n - i) * sizeof *rest);
+        _mm256_storeu_ps(rest, gelu8(_mm256_loadu_ps(rest)));
+        memcpy(x + i, rest, (n - i) * sizeof *rest);
     }
 }
 
@@ -539,11 +643,13 @@ static void unpack_rows_of(enum quant_type type, const unsigned char *rows, size
     }
 }
 
-/* Takes one query's CELLS scores, of which the first n count, into its running softmax: scores become shares.  Returns what the
+/* Takes one query's CELLS scores, of which [first, n) count, into its running softmax: scores become shares.  Returns what the
  * sums so far must be multiplied with. */
-static float soften(float *scores, int32_t n, float scale, float *greatest, float *total)
+static float soften(float *scores, int32_t first, int32_t n, float scale, float *greatest, float *total)
 {
     __m256 s = _mm256_set1_ps(scale), m = _mm256_set1_ps(*greatest);
+    for (int32_t i = 0; i < first; i++)
+        scores[i] = -INFINITY;
     for (int32_t i = n; i < CELLS; i++)
         scores[i] = -INFINITY;
     for (int32_t i = 0; i < CELLS; i += 8) {
@@ -593,51 +699,72 @@ static void add_values(float *out, float keep, const float *shares, const float 
     }
 }
 
+/* The softmax of all queries of a tile, carried on from block to block. */
+struct running {
+    float greatest[CPU_TILE_QUERIES], total[CPU_TILE_QUERIES];
+    float keep[CPU_TILE_QUERIES];   /* what the sums so far are to be multiplied with */
+    int32_t seen[CPU_TILE_QUERIES]; /* cells of this block, from its first on, that have shares; 0: none */
+};
+
+static float *result_of(const struct attention_tile *tile, int32_t query)
+{
+    return tile->out + query / tile->n_heads * tile->out_stride + query % tile->n_heads * tile->v_width;
+}
+
+/* The first cell that the token at position sees. */
+static int32_t first_seen(const struct attention_tile *tile, int32_t position)
+{
+    return tile->window && position >= tile->window ? position - tile->window + 1 : 0;
+}
+
+/* Scores of all queries with n cells from cell on, whose keys stand in block; then their shares. */
+static void score_block(const struct attention_tile *tile, int32_t cell, int32_t n, const float *block, float *scores,
+                        struct running *running)
+{
+    size_t bytes = (size_t)tile->k_width * sizeof *block;
+    const unsigned char *rows = (const unsigned char *)block;
+    for (int32_t t = 0; t < tile->n_tokens; t++) {
+        float *row = scores + t * tile->n_heads * CELLS;
+        const float *q = tile->q + t * tile->q_stride;
+        multiply_f32(n, tile->n_heads, rows, bytes, q, tile->k_width, tile->k_width, row, CELLS);
+        add_rest(QUANT_F32, n, tile->n_heads, rows, bytes, q, tile->k_width, tile->k_width, row, CELLS);
+    }
+    for (int32_t k = 0; k < tile->n_tokens * tile->n_heads; k++) {
+        int32_t position = tile->position + k / tile->n_heads;
+        int32_t end = position + 1 - cell < n ? position + 1 - cell : n;
+        int32_t first = first_seen(tile, position) > cell ? first_seen(tile, position) - cell : 0;
+        running->seen[k] = first < end ? end : 0;
+        if (running->seen[k])
+            running->keep[k] =
+                soften(scores + k * CELLS, first, end, tile->scale, &running->greatest[k], &running->total[k]);
+    }
+}
+
 static void attention(const struct attention_tile *tile, float *scratch)
 {
-    int32_t n_queries = tile->n_tokens * tile->n_heads;
+    int32_t n_queries = tile->n_tokens * tile->n_heads, n_cells = tile->position + tile->n_tokens;
     float *scores = scratch, *block = scratch + CPU_TILE_QUERIES * CELLS;
-    float greatest[CPU_TILE_QUERIES], total[CPU_TILE_QUERIES];
+    struct running running;
     for (int32_t k = 0; k < n_queries; k++) {
-        greatest[k] = -INFINITY;
-        total[k] = 0;
-        memset(tile->out + k / tile->n_heads * tile->out_stride + k % tile->n_heads * tile->v_width, 0,
-               (size_t)tile->v_width * sizeof(float));
+        running.greatest[k] = -INFINITY;
+        running.total[k] = 0;
+        memset(result_of(tile, k), 0, (size_t)tile->v_width * sizeof(float));
     }
-    int32_t n_cells = tile->position + tile->n_tokens;
-    for (int32_t cell = 0; cell < n_cells; cell += CELLS) {
+    for (int32_t cell = first_seen(tile, tile->position) / CELLS * CELLS; cell < n_cells; cell += CELLS) {
         int32_t n = n_cells - cell < CELLS ? n_cells - cell : CELLS;
-        float keep[CPU_TILE_QUERIES];
         unpack_rows_of(tile->type, tile->keys + (size_t)cell * tile->k_row_bytes, tile->k_row_bytes, n, tile->k_width,
                        block);
-        for (int32_t t = 0; t < tile->n_tokens; t++) {
-            float *row = scores + t * tile->n_heads * CELLS;
-            const float *q = tile->q + t * tile->q_stride;
-            size_t bytes = (size_t)tile->k_width * sizeof *block;
-            multiply_f32(n, tile->n_heads, (const unsigned char *)block, bytes, q, tile->k_width, tile->k_width, row,
-                         CELLS);
-            add_rest(QUANT_F32, n, tile->n_heads, (const unsigned char *)block, bytes, q, tile->k_width, tile->k_width,
-                     row, CELLS);
-        }
-        /* A token sees the cells up to its own. */
-        int32_t visible[CPU_TILE_QUERIES];
-        for (int32_t k = 0; k < n_queries; k++) {
-            int32_t seen = tile->position + k / tile->n_heads + 1 - cell;
-            visible[k] = seen < n ? seen : n;
-            keep[k] = visible[k] > 0 ? soften(scores + k * CELLS, visible[k], tile->scale, &greatest[k], &total[k]) : 1;
-        }
+        score_block(tile, cell, n, block, scores, &running);
         unpack_rows_of(tile->type, tile->values + (size_t)cell * tile->v_row_bytes, tile->v_row_bytes, n, tile->v_width,
                        block);
         for (int32_t k = 0; k < n_queries; k++)
-            if (visible[k] > 0)
-                add_values(tile->out + k / tile->n_heads * tile->out_stride + k % tile->n_heads * tile->v_width,
-                           keep[k], scores + k * CELLS, block, visible[k], tile->v_width);
+            if (running.seen[k])
+                add_values(result_of(tile, k), running.keep[k], scores + k * CELLS, block, running.seen[k],
+                           tile->v_width);
     }
-    for (int32_t k = 0; k < n_queries; k++) {
-        float *out = tile->out + k / tile->n_heads * tile->out_stride + k % tile->n_heads * tile->v_width;
+    for (int32_t k = 0; k < n_queries; k++)
         for (int32_t i = 0; i < tile->v_width; i++)
-            out[i] /= total[k];
-    }
+            result_of(tile, k)[i] /= running.total[k];
 }
 
 const struct cpu_kernels cpu_avx2_kernels = {
@@ -649,6 +776,7 @@ const struct cpu_kernels cpu_avx2_kernels = {
     .matmul = matmul,
     .attention = attention,
     .silu_gate = silu_gate,
+    .gelu = gelu,
 };
 
 #endif

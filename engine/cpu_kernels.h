@@ -12,13 +12,14 @@
 
 enum { ACTIVATION_BLOCK = 32 };
 
-/* The input of a matmul, prepared once for all weights it meets: n_tokens rows of n_cols numbers.  Where the 16-bit form
- * was asked for: block b of a row is q[32b..] · scale[b], and sum[b] = scale[b] · Σq. */
+/* The input of a matmul, prepared once for all weights it meets: n_tokens rows of n_cols numbers, row t at x + t * x_stride.
+ * Where the 16-bit form was asked for: block b of a row is q[32b..] · scale[b], and sum[b] = scale[b] · Σq. */
 struct activation {
     int32_t n_tokens;
     int64_t n_cols;
     const float *x;
-    int16_t *q;
+    int64_t x_stride;
+    int16_t *q;         /* (n_tokens, n_cols) */
     float *scale, *sum; /* (n_tokens, n_cols / 32) */
 };
 
@@ -38,6 +39,7 @@ struct attention_tile {
     size_t k_row_bytes, v_row_bytes;
     int32_t k_width, v_width;
     int32_t n_tokens, n_heads, position;
+    int32_t window; /* a token sees so many last cells, its own included; 0: all */
     const float *q;
     float *out;
     int64_t q_stride, out_stride;
@@ -63,7 +65,8 @@ struct cpu_kernels {
     void (*matmul)(const struct weight *weight, int64_t mat, int64_t begin, int64_t end, const struct activation *x,
                    const struct matmul_out *out, float *scratch);
     void (*attention)(const struct attention_tile *tile, float *scratch);
-    void (*silu_gate)(float *gate, const float *up, size_t n);
+    void (*silu_gate)(float *gate, const float *up, size_t n); /* gate = silu(gate) · up */
+    void (*gelu)(float *x, size_t n);                          /* its tanh form (Hendrycks & Gimpel 2016) */
 };
 
 extern const struct cpu_kernels cpu_scalar_kernels;

@@ -26,11 +26,11 @@ static void matmul(const struct weight *weight, int64_t mat, int64_t begin, int6
                    const struct matmul_out *out, float *scratch)
 {
     for (int64_t row = begin; row < end; row++) {
-        const unsigned char *data = weight->data + (size_t)(mat * weight->n_rows + row) * weight->row_bytes;
+        const unsigned char *data = weight->data + (size_t)mat * weight->mat_bytes + (size_t)row * weight->row_bytes;
         quant_info(weight->type)->unpack(data, scratch, (size_t)weight->n_cols);
         for (int32_t t = 0; t < x->n_tokens; t++) {
             float *to = out->out + t * out->stride + row;
-            float value = (float)dot(scratch, x->x + t * x->n_cols, weight->n_cols);
+            float value = (float)dot(scratch, x->x + t * x->x_stride, weight->n_cols);
             if (out->bias)
                 value += out->bias[row];
             *to = out->accumulate ? *to + value : value;
@@ -38,18 +38,19 @@ static void matmul(const struct weight *weight, int64_t mat, int64_t begin, int6
     }
 }
 
-/* softmax(scale · q · keysᵀ) · values over cells 0..last, in two passes over the cells: the greatest score first. */
+/* softmax(scale · q · keysᵀ) · values over the cells up to last, in two passes over the cells: the greatest score first. */
 static void attend(const struct attention_tile *tile, const float *q, int32_t last, float *out, float *row)
 {
     const struct quant_info *info = quant_info(tile->type);
+    int32_t first = tile->window && last >= tile->window ? last - tile->window + 1 : 0;
     double greatest = -INFINITY, total = 0;
-    for (int32_t cell = 0; cell <= last; cell++) {
+    for (int32_t cell = first; cell <= last; cell++) {
         info->unpack(tile->keys + (size_t)cell * tile->k_row_bytes, row, (size_t)tile->k_width);
         greatest = fmax(greatest, dot(q, row, tile->k_width) * (double)tile->scale);
     }
     for (int32_t i = 0; i < tile->v_width; i++)
         out[i] = 0;
-    for (int32_t cell = 0; cell <= last; cell++) {
+    for (int32_t cell = first; cell <= last; cell++) {
         info->unpack(tile->keys + (size_t)cell * tile->k_row_bytes, row, (size_t)tile->k_width);
         double share = exp(dot(q, row, tile->k_width) * (double)tile->scale - greatest);
         total += share;
@@ -75,6 +76,12 @@ static void silu_gate(float *gate, const float *up, size_t n)
         gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
 }
 
+static void gelu(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = 0.5f * x[i] * (1.0f + tanhf(0.79788456f * x[i] * (1.0f + 0.044715f * x[i] * x[i])));
+}
+
 const struct cpu_kernels cpu_scalar_kernels = {
     .name = "scalar",
     .is_available = always,
@@ -82,4 +89,5 @@ const struct cpu_kernels cpu_scalar_kernels = {
     .matmul = matmul,
     .attention = attention,
     .silu_gate = silu_gate,
+    .gelu = gelu,
 };

@@ -172,9 +172,7 @@ int32_t engine_default_context(const struct engine *engine, enum kv_type kv)
     const struct hparams *h = &engine->model->hparams;
     int32_t n = h->n_ctx_train < USUAL_CONTEXT ? h->n_ctx_train : USUAL_CONTEXT;
     uint64_t available = memory_available(), weights = gguf_n_bytes(engine->model->gguf);
-    enum quant_type type = kv_quant_type(kv);
-    uint64_t per_token = (uint64_t)h->n_layer * (kv_row_bytes(type, h->n_head_kv * h->n_embd_head_k) +
-                                                 kv_row_bytes(type, h->n_head_kv * h->n_embd_head_v));
+    uint64_t per_token = kv_bytes_per_token(kv, h->n_layer, h->cache_k, h->cache_v);
     if (!available || !per_token)
         return n;
     uint64_t fitting = available > weights ? (available - weights) / per_token : 0;

@@ -1,29 +1,60 @@
 /* forward: see forward.h.  A layer of a decoder-only transformer, read from top to bottom:
  *
- *   x ──► norm ──► q, k, v ──► rotate q, k ──► store k, v ──► attention ──► output ──(+)──► norm ──► gate, up ──► down ──(+)──► x
- *   └───────────────────────────────────────────────────────────────────────────────┘ └───────────────────────────────────┘
- */
+ *   x ──► norm ──► q, k, v ──► rotate q, k ──► store k, v ──► attention ──► output ──(+)──► norm ──► ffn ──(+)──► x
+ *   └──────────────────────────────────────────────────────────────────────────────┘ └──────────────────────┘
+ *
+ * Families differ in how q, k and v are made (plain heads, or a latent that is cached in place of keys and values) and in
+ * what the ffn is (one, or a mixture of experts). */
 #include "engine/forward.h"
+
+/* ---- workspace ---- */
+
+struct part {
+    float **memory;
+    int64_t width; /* numbers a token; 0: not needed */
+};
+
+enum { N_PARTS = 17 };
+
+static void list_parts(struct workspace *w, const struct hparams *h, struct part parts[N_PARTS])
+{
+    const struct expert_hparams *experts = &h->experts;
+    int64_t n_head = h->n_head, shared = (int64_t)experts->n_ff * experts->n_shared;
+    int64_t latent = h->kv_lora_rank, n_rot = latent ? h->rope.n_rot : 0;
+    int64_t ffn = h->n_ff > shared ? h->n_ff : shared;
+    const struct part all[N_PARTS] = {
+        {&w->x, h->n_embd},
+        {&w->normed, h->n_embd},
+        {&w->q, n_head * h->n_embd_head_k},
+        {&w->k, h->cache_k},
+        {&w->v, h->cache_v},
+        {&w->attended, n_head * h->n_embd_head_v},
+        {&w->gate, ffn},
+        {&w->up, ffn},
+        {&w->q_bottleneck, h->q_lora_rank},
+        {&w->latent, latent},
+        {&w->k_rope, n_rot},
+        {&w->q_latent, n_head * (latent + n_rot)},
+        {&w->attended_latent, n_head * latent},
+        {&w->router_logits, experts->n_expert},
+        {&w->pairs_gate, (int64_t)experts->n_used * experts->n_ff},
+        {&w->pairs_up, (int64_t)experts->n_used * experts->n_ff},
+        {&w->pairs_out, (int64_t)experts->n_used * h->n_embd},
+    };
+    for (size_t i = 0; i < N_PARTS; i++)
+        parts[i] = all[i];
+}
 
 enum status workspace_init(struct workspace *workspace, struct backend *backend, const struct model *model,
                            int32_t n_slice, struct error *error)
 {
     const struct hparams *h = &model->hparams;
     *workspace = (struct workspace){.backend = backend, .n_slice = n_slice, .n_logits = 1};
-    const struct {
-        float **memory;
-        int64_t width;
-    } parts[] = {
-        {&workspace->x, h->n_embd},
-        {&workspace->normed, h->n_embd},
-        {&workspace->q, (int64_t)h->n_head * h->n_embd_head_k},
-        {&workspace->k, (int64_t)h->n_head_kv * h->n_embd_head_k},
-        {&workspace->v, (int64_t)h->n_head_kv * h->n_embd_head_v},
-        {&workspace->attended, (int64_t)h->n_head * h->n_embd_head_v},
-        {&workspace->gate, h->n_ff},
-        {&workspace->up, h->n_ff},
-    };
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    struct part parts[N_PARTS];
+    list_parts(workspace, h, parts);
+    for (size_t i = 0; i < N_PARTS; i++) {
+        if (parts[i].width == 0)
+            continue;
         *parts[i].memory = backend->ops->alloc(backend, (size_t)n_slice * (size_t)parts[i].width);
         if (!*parts[i].memory)
             return error_set(error, STATUS_MEMORY, "no memory for slices of %d tokens (take a smaller --slice)",
@@ -31,6 +62,19 @@ enum status workspace_init(struct workspace *workspace, struct backend *backend,
     }
     workspace->logits = backend->ops->alloc(backend, (size_t)h->n_vocab);
     return workspace->logits ? STATUS_OK : error_set(error, STATUS_MEMORY, "out of memory");
+}
+
+void workspace_deinit(struct workspace *workspace)
+{
+    if (!workspace->backend)
+        return;
+    const struct hparams none = {0};
+    struct part parts[N_PARTS];
+    list_parts(workspace, &none, parts);
+    for (size_t i = 0; i < N_PARTS; i++)
+        workspace->backend->ops->release(workspace->backend, *parts[i].memory);
+    workspace->backend->ops->release(workspace->backend, workspace->logits);
+    *workspace = (struct workspace){0};
 }
 
 enum status workspace_reserve_logits(struct workspace *workspace, const struct model *model, int32_t n,
@@ -48,57 +92,149 @@ enum status workspace_reserve_logits(struct workspace *workspace, const struct m
     return STATUS_OK;
 }
 
-void workspace_deinit(struct workspace *workspace)
+/* ---- attention ---- */
+
+static const struct weight *if_there(const struct weight *weight)
 {
-    if (!workspace->backend)
-        return;
-    float *parts[] = {workspace->x,        workspace->normed, workspace->q,  workspace->k,     workspace->v,
-                      workspace->attended, workspace->gate,   workspace->up, workspace->logits};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        workspace->backend->ops->release(workspace->backend, parts[i]);
-    *workspace = (struct workspace){0};
+    return weight->data ? weight : NULL;
 }
 
-static const struct weight *bias_of(const struct weight *bias)
+static struct rope_settings rope_of(const struct model *model)
 {
-    return bias->data ? bias : NULL;
+    return (struct rope_settings){model->family->rope, &model->hparams.rope, if_there(&model->rope_factors)};
 }
 
-static void layer_attention(const struct model *model, const struct layer *layer, int32_t index, struct workspace *w,
-                            struct kvcache *cache, const struct slice_of_tokens *slice)
+/* Queries, keys and values by head, as they are. */
+static void attend_plain(const struct model *model, const struct layer *layer, int32_t index, struct workspace *w,
+                         struct kvcache *cache, const struct slice_of_tokens *slice)
 {
     const struct hparams *h = &model->hparams;
     const struct backend_ops *ops = w->backend->ops;
-    ops->rms_norm(w->backend, w->normed, w->x, &layer->attn_norm, slice->n, h->norm_epsilon, index);
     const struct product projections[] = {
-        {&layer->attn_q, bias_of(&layer->attn_q_bias), w->q, false},
-        {&layer->attn_k, bias_of(&layer->attn_k_bias), w->k, false},
-        {&layer->attn_v, bias_of(&layer->attn_v_bias), w->v, false},
+        {&layer->attn_q, if_there(&layer->attn_q_bias), w->q, false},
+        {&layer->attn_k, if_there(&layer->attn_k_bias), w->k, false},
+        {&layer->attn_v, if_there(&layer->attn_v_bias), w->v, false},
     };
     ops->matmul(w->backend, projections, 3, w->normed, slice->n);
-    const struct rope_settings rope = {model->family->rope, h->n_rot, h->rope_theta, h->rope_scale,
-                                       bias_of(&model->rope_factors)};
+    if (layer->attn_q_norm.data) {
+        ops->norm(w->backend, w->q, w->q, &layer->attn_q_norm, NULL, slice->n * h->n_head, h->norm_epsilon, index);
+        ops->norm(w->backend, w->k, w->k, &layer->attn_k_norm, NULL, slice->n * h->n_head_kv, h->norm_epsilon, index);
+    }
+    const struct rope_settings rope = rope_of(model);
     ops->rope(w->backend, w->q, slice->n, slice->first, h->n_head, h->n_embd_head_k, &rope);
     ops->rope(w->backend, w->k, slice->n, slice->first, h->n_head_kv, h->n_embd_head_k, &rope);
     ops->kv_store(w->backend, cache, index, slice->first, slice->n, w->k, w->v);
-    const struct attention_settings attention = {slice->n,         slice->first,     h->n_head,         h->n_head_kv,
-                                                 h->n_embd_head_k, h->n_embd_head_v, h->attention_scale};
+    const struct attention_settings attention = {slice->n,          slice->first,      h->n_head,
+                                                 h->n_head_kv,      h->n_embd_head_k,  h->n_embd_head_v,
+                                                 h->sliding_window, h->attention_scale};
     ops->attention(w->backend, w->attended, w->q, cache, index, &attention);
-    const struct product output = {&layer->attn_output, NULL, w->x, true};
-    ops->matmul(w->backend, &output, 1, w->attended, slice->n);
 }
 
-static void layer_ffn(const struct model *model, const struct layer *layer, int32_t index, struct workspace *w,
-                      int32_t n_tokens)
+/* Multi-head latent attention, absorbed (DeepSeek-V2, section 2.1.2 and appendix C).  A cell holds c, the normed latent of
+ * kv_lora numbers, and r, one rotated key part for all heads.  A head's key would be [K c, r] and its value V c, with
+ * matrices K and V of the head.  Since q · K c = (Kᵀ q) · c, the queries go into the latent space instead, where c is key and
+ * value of all heads at once, and V is applied to the sum. */
+static void attend_latent(const struct model *model, const struct layer *layer, int32_t index, struct workspace *w,
+                          struct kvcache *cache, const struct slice_of_tokens *slice)
 {
     const struct hparams *h = &model->hparams;
     const struct backend_ops *ops = w->backend->ops;
-    ops->rms_norm(w->backend, w->normed, w->x, &layer->ffn_norm, n_tokens, h->norm_epsilon, index);
-    const struct product gate_up[] = {{&layer->ffn_gate, NULL, w->gate, false}, {&layer->ffn_up, NULL, w->up, false}};
+    int32_t rank = h->kv_lora_rank, n_rot = h->rope.n_rot, width = rank + n_rot, nope = h->n_embd_head_k - n_rot;
+    struct weight latent_rows = layer->attn_kv_a, rope_rows = layer->attn_kv_a;
+    latent_rows.n_rows = rank;
+    rope_rows.n_rows = n_rot;
+    rope_rows.data += (size_t)rank * rope_rows.row_bytes;
+    const struct product projections[] = {
+        {&latent_rows, NULL, w->latent, false},
+        {&rope_rows, NULL, w->k_rope, false},
+        {h->q_lora_rank ? &layer->attn_q_a : &layer->attn_q, NULL, h->q_lora_rank ? w->q_bottleneck : w->q, false},
+    };
+    ops->matmul(w->backend, projections, 3, w->normed, slice->n);
+    if (h->q_lora_rank) {
+        ops->norm(w->backend, w->q_bottleneck, w->q_bottleneck, &layer->attn_q_a_norm, NULL, slice->n, h->norm_epsilon,
+                  index);
+        const struct product queries = {&layer->attn_q_b, NULL, w->q, false};
+        ops->matmul(w->backend, &queries, 1, w->q_bottleneck, slice->n);
+    }
+    ops->norm(w->backend, w->latent, w->latent, &layer->attn_kv_a_norm, NULL, slice->n, h->norm_epsilon, index);
+    const struct rope_settings rope = rope_of(model);
+    ops->rope(w->backend, w->q + nope, slice->n, slice->first, h->n_head, h->n_embd_head_k, &rope);
+    ops->rope(w->backend, w->k_rope, slice->n, slice->first, 1, n_rot, &rope);
+    ops->copy_columns(w->backend, w->k, width, w->latent, rank, slice->n, rank);
+    ops->copy_columns(w->backend, w->k + rank, width, w->k_rope, n_rot, slice->n, n_rot);
+    ops->kv_store(w->backend, cache, index, slice->first, slice->n, w->k, NULL);
+
+    int64_t n_queries = (int64_t)slice->n * h->n_head;
+    ops->matmul_heads(w->backend, w->q_latent, width, &layer->attn_k_b, w->q, h->n_embd_head_k, slice->n);
+    ops->copy_columns(w->backend, w->q_latent + rank, width, w->q + nope, h->n_embd_head_k, n_queries, n_rot);
+    const struct attention_settings attention = {slice->n, slice->first, h->n_head, 1,
+                                                 width,    rank,         0,         h->attention_scale};
+    ops->attention(w->backend, w->attended_latent, w->q_latent, cache, index, &attention);
+    ops->matmul_heads(w->backend, w->attended, h->n_embd_head_v, &layer->attn_v_b, w->attended_latent, rank, slice->n);
+}
+
+/* ---- ffn ---- */
+
+static void ffn_dense(const struct model *model, const struct layer *layer, struct workspace *w, int32_t n_tokens)
+{
+    const struct backend_ops *ops = w->backend->ops;
+    size_t n = (size_t)n_tokens * (size_t)layer->ffn_up.n_rows;
+    const struct product up = {&layer->ffn_up, if_there(&layer->ffn_up_bias), w->up, false};
+    const struct product down = {&layer->ffn_down, if_there(&layer->ffn_down_bias), w->x, true};
+    if (model->family->ffn == FFN_GELU) {
+        ops->matmul(w->backend, &up, 1, w->normed, n_tokens);
+        ops->gelu(w->backend, w->up, n);
+        ops->matmul(w->backend, &down, 1, w->up, n_tokens);
+        return;
+    }
+    const struct product gate_up[] = {{&layer->ffn_gate, NULL, w->gate, false}, up};
     ops->matmul(w->backend, gate_up, 2, w->normed, n_tokens);
-    ops->silu_gate(w->backend, w->gate, w->up, (size_t)n_tokens * (size_t)h->n_ff);
-    const struct product down = {&layer->ffn_down, NULL, w->x, true};
+    ops->silu_gate(w->backend, w->gate, w->up, n);
     ops->matmul(w->backend, &down, 1, w->gate, n_tokens);
+}
+
+/* The experts that the router chose for each token, weighted, and what all tokens share. */
+static void ffn_experts(const struct model *model, const struct layer *layer, struct workspace *w, int32_t n_tokens)
+{
+    const struct expert_hparams *experts = &model->hparams.experts;
+    const struct backend_ops *ops = w->backend->ops;
+    const struct product router = {&layer->router, NULL, w->router_logits, false};
+    ops->matmul(w->backend, &router, 1, w->normed, n_tokens);
+    ops->route(w->backend, w->router_logits, if_there(&layer->router_bias), n_tokens, experts);
+    const struct product gate_up[] = {{&layer->experts_gate, NULL, w->pairs_gate, false},
+                                      {&layer->experts_up, NULL, w->pairs_up, false}};
+    ops->matmul_experts(w->backend, gate_up, 2, w->normed, true);
+    ops->silu_gate(w->backend, w->pairs_gate, w->pairs_up,
+                   (size_t)n_tokens * (size_t)experts->n_used * (size_t)experts->n_ff);
+    const struct product down = {&layer->experts_down, NULL, w->pairs_out, false};
+    ops->matmul_experts(w->backend, &down, 1, w->pairs_gate, false);
+    ops->sum_experts(w->backend, w->x, w->pairs_out, model->hparams.n_embd);
+    if (!layer->shared_gate.data)
+        return;
+    const struct product shared[] = {{&layer->shared_gate, NULL, w->gate, false},
+                                     {&layer->shared_up, NULL, w->up, false}};
+    ops->matmul(w->backend, shared, 2, w->normed, n_tokens);
+    ops->silu_gate(w->backend, w->gate, w->up, (size_t)n_tokens * (size_t)layer->shared_up.n_rows);
+    const struct product shared_down = {&layer->shared_down, NULL, w->x, true};
+    ops->matmul(w->backend, &shared_down, 1, w->gate, n_tokens);
+}
+
+/* ---- all layers ---- */
+
+static void evaluate_layer(const struct model *model, int32_t index, struct workspace *w, struct kvcache *cache,
+                           const struct slice_of_tokens *slice)
+{
+    const struct hparams *h = &model->hparams;
+    const struct layer *layer = &model->layers[index];
+    const struct backend_ops *ops = w->backend->ops;
+    ops->norm(w->backend, w->normed, w->x, &layer->attn_norm, if_there(&layer->attn_norm_bias), slice->n,
+              h->norm_epsilon, index);
+    (model->family->latent ? attend_latent : attend_plain)(model, layer, index, w, cache, slice);
+    const struct product output = {&layer->attn_output, if_there(&layer->attn_output_bias), w->x, true};
+    ops->matmul(w->backend, &output, 1, w->attended, slice->n);
+    ops->norm(w->backend, w->normed, w->x, &layer->ffn_norm, if_there(&layer->ffn_norm_bias), slice->n, h->norm_epsilon,
+              index);
+    (layer->router.data ? ffn_experts : ffn_dense)(model, layer, w, slice->n);
 }
 
 enum status forward_slice(const struct model *model, struct workspace *w, struct kvcache *cache,
@@ -111,12 +247,12 @@ enum status forward_slice(const struct model *model, struct workspace *w, struct
     for (int32_t i = 0; i < h->n_layer; i++) {
         if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
             return error_set(error, STATUS_CANCELLED, "cancelled");
-        layer_attention(model, &model->layers[i], i, w, cache, slice);
-        layer_ffn(model, &model->layers[i], i, w, slice->n);
+        evaluate_layer(model, i, w, cache, slice);
     }
     if (slice->n_logits > 0) {
         const float *last = w->x + (int64_t)(slice->n - slice->n_logits) * h->n_embd;
-        ops->rms_norm(w->backend, w->normed, last, &model->output_norm, slice->n_logits, h->norm_epsilon, h->n_layer);
+        ops->norm(w->backend, w->normed, last, &model->output_norm, if_there(&model->output_norm_bias), slice->n_logits,
+                  h->norm_epsilon, h->n_layer);
         const struct product output = {&model->output, NULL, w->logits, false};
         ops->matmul(w->backend, &output, 1, w->normed, slice->n_logits);
     }

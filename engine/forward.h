@@ -8,17 +8,26 @@
 #include "engine/kvcache.h"
 #include "engine/model.h"
 
-/* The activations of one slice, in the backend's memory. */
+/* The activations of one slice, in the backend's memory.  What a model doesn't need is NULL. */
 struct workspace {
     struct backend *backend;
     int32_t n_slice;  /* tokens at most */
     float *x;         /* (n_slice, n_embd) the residual stream */
     float *normed;    /* (n_slice, n_embd) */
-    float *q, *k, *v; /* (n_slice, n_head * k), (n_slice, n_head_kv * k), (n_slice, n_head_kv * v) */
+    float *q, *k, *v; /* (n_slice, n_head * k), (n_slice, cache_k), (n_slice, cache_v) */
     float *attended;  /* (n_slice, n_head * v) */
-    float *gate, *up; /* (n_slice, n_ff) */
+    float *gate, *up; /* (n_slice, n_ff), or that of the shared experts where it is wider */
     float *logits;    /* (n_logits, n_vocab) */
     int32_t n_logits; /* rows of logits that there is memory for */
+    /* latent attention */
+    float *q_bottleneck;    /* (n_slice, q_lora) */
+    float *latent, *k_rope; /* (n_slice, kv_lora), (n_slice, n_rot) */
+    float *q_latent;        /* (n_slice, n_head, kv_lora + n_rot) */
+    float *attended_latent; /* (n_slice, n_head, kv_lora) */
+    /* experts */
+    float *router_logits;         /* (n_slice, n_expert) */
+    float *pairs_gate, *pairs_up; /* (n_slice * n_used, n_ff_exp) */
+    float *pairs_out;             /* (n_slice * n_used, n_embd) */
 };
 
 enum status workspace_init(struct workspace *workspace, struct backend *backend, const struct model *model,

@@ -16,6 +16,12 @@ size_t kv_row_bytes(enum quant_type type, int32_t n)
     return (size_t)n / info->block_elements * info->block_bytes;
 }
 
+uint64_t kv_bytes_per_token(enum kv_type kv, int32_t n_layer, int32_t k_elements, int32_t v_elements)
+{
+    size_t k = kv_row_bytes(kv_quant_type(kv), k_elements), v = kv_row_bytes(kv_quant_type(kv), v_elements);
+    return k && (v || !v_elements) ? (uint64_t)(k + v) * (uint64_t)n_layer : 0;
+}
+
 enum status kvcache_init(struct kvcache *cache, enum kv_type kv, int32_t n_ctx, int32_t n_layer, int32_t k_elements,
                          int32_t v_elements, struct error *error)
 {
@@ -27,7 +33,7 @@ enum status kvcache_init(struct kvcache *cache, enum kv_type kv, int32_t n_ctx, 
                               .v_elements = v_elements,
                               .k_row_bytes = kv_row_bytes(type, k_elements),
                               .v_row_bytes = kv_row_bytes(type, v_elements)};
-    if (!cache->k_row_bytes || !cache->v_row_bytes)
+    if (!cache->k_row_bytes || (v_elements && !cache->v_row_bytes))
         return error_set(error, STATUS_UNSUPPORTED, "KV type %s needs heads of a multiple of %u numbers",
                          quant_info(type)->name, quant_info(type)->block_elements);
     uint64_t bytes;

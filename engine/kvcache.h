@@ -1,6 +1,7 @@
 /* kvcache: the memory of keys and values, one row a cell and layer.
  *
- *   keys of layer l:   n_ctx rows of k_elements numbers (all KV heads of one token, one after another), likewise values
+ *   keys of layer l:   n_ctx rows of k_elements numbers (all KV heads of one token, one after another), likewise values;
+ *                      with v_elements 0 the values are the first numbers of the keys (latent attention)
  *
  * Rows are F16, F32 or Q8_0 (blocks of 32 with a half-precision scale).  The memory is reserved at once and used page by
  * page as cells are written, so a long context that nobody fills costs nothing. */
@@ -23,6 +24,9 @@ struct kvcache {
 enum quant_type kv_quant_type(enum kv_type kv);
 /* Bytes of a row of n numbers; 0 where n is no multiple of the type's block. */
 size_t kv_row_bytes(enum quant_type type, int32_t n);
+
+/* Bytes of one cell in all layers; 0 where the widths don't fit the type. */
+uint64_t kv_bytes_per_token(enum kv_type kv, int32_t n_layer, int32_t k_elements, int32_t v_elements);
 
 /* STATUS_MEMORY with the figures; STATUS_UNSUPPORTED where the head width doesn't fit the type's blocks. */
 enum status kvcache_init(struct kvcache *cache, enum kv_type kv, int32_t n_ctx, int32_t n_layer, int32_t k_elements,

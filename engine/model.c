@@ -1,13 +1,18 @@
-/* model: see model.h.  Reads the hyper-parameters and puts a model together. */
+/* model: see model.h.  The table of families, and putting a model together. */
 #include "engine/model.h"
+#include "engine/model_hparams.h"
 #include "engine/model_tensors.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct family families[] = {
-    {.arch = "llama", .rope = ROPE_NORM, .ffn = FFN_SILU_GATED},
+    {.arch = "llama", .rope = ROPE_NORM, .experts_normalise = true},
+    {.arch = "qwen2", .rope = ROPE_NEOX},
+    {.arch = "qwen3", .rope = ROPE_NEOX, .has_qk_norm = true},
+    {.arch = "qwen3moe", .rope = ROPE_NEOX, .has_qk_norm = true, .experts_normalise = true},
+    {.arch = "deepseek2", .rope = ROPE_NORM, .latent = true},
+    {.arch = "starcoder2", .rope = ROPE_NEOX, .ffn = FFN_GELU, .norm = NORM_LAYER},
 };
 
 const char *model_known_arch(size_t i)
@@ -23,130 +28,96 @@ static const struct family *family_find(struct slice arch)
     return NULL;
 }
 
-/* ---- keys: all of "ARCH.name" ---- */
+/* ---- weights that a file has in another form ---- */
 
-static enum status read_i32(const struct model *model, const char *name, int32_t low, int32_t high, int32_t *out,
-                            struct error *error)
+static struct weight rows_of(const struct weight *whole, int64_t first_row, int64_t n_rows, int64_t n_mats)
 {
-    char key[128];
-    snprintf(key, sizeof key, "%s.%s", model->family->arch, name);
-    enum status status = gguf_read_i32(model->gguf, key, out, error);
-    if (status == STATUS_OK && (*out < low || *out > high))
-        return error_set(error, STATUS_FORMAT, "key %s is %d, not within %d to %d", key, *out, low, high);
-    return status;
+    struct weight view = *whole;
+    view.data += (size_t)first_row * whole->row_bytes;
+    view.n_rows = n_rows;
+    view.n_mats = n_mats;
+    return view;
 }
 
-/* The same where a missing key means fallback. */
-static enum status read_i32_or(const struct model *model, const char *name, int32_t low, int32_t high, int32_t fallback,
-                               int32_t *out, struct error *error)
+static enum status split_experts(struct layer *layer, int32_t index, struct error *error)
 {
-    enum status status = read_i32(model, name, low, high, out, error);
-    if (status == STATUS_NOT_FOUND) {
-        *out = fallback;
-        status = STATUS_OK;
+    if (layer->experts_gate_up.data) {
+        int64_t half = layer->experts_gate_up.n_rows / 2, n = layer->experts_gate_up.n_mats;
+        layer->experts_gate = rows_of(&layer->experts_gate_up, 0, half, n);
+        layer->experts_up = rows_of(&layer->experts_gate_up, half, half, n);
+    }
+    if (!layer->experts_gate.data || !layer->experts_up.data)
+        return error_set(error, STATUS_FORMAT, "tensor blk.%d.ffn_%s_exps.weight is missing", index,
+                         layer->experts_gate.data ? "up" : "gate");
+    return STATUS_OK;
+}
+
+/* k_b[head][rank][i] = kv_b[head · (nope + v) + i][rank]: dequantised and transposed.  Kept in F32 where the file is,
+ * else in F16, whose rounding is far below that of the type it was. */
+static enum status transpose_keys(struct model *model, struct layer *layer, struct error *error)
+{
+    const struct hparams *h = &model->hparams;
+    const struct weight *whole = &layer->attn_kv_b;
+    size_t nope = (size_t)(h->n_embd_head_k - h->rope.n_rot), rank = (size_t)h->kv_lora_rank;
+    enum quant_type type = whole->type == QUANT_F32 ? QUANT_F32 : QUANT_F16;
+    size_t width = type == QUANT_F32 ? 4 : 2;
+    unsigned char *data = arena_alloc(&model->arena, (size_t)h->n_head * rank * nope * width);
+    float *row = malloc(rank * sizeof *row);
+    if (!data || !row) {
+        free(row);
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    }
+    for (size_t head = 0; head < (size_t)h->n_head; head++)
+        for (size_t i = 0; i < nope; i++) {
+            size_t from = head * (nope + (size_t)h->n_embd_head_v) + i;
+            quant_info(whole->type)->unpack(whole->data + from * whole->row_bytes, row, rank);
+            for (size_t r = 0; r < rank; r++) {
+                size_t to = (head * rank + r) * nope + i;
+                uint16_t half = half_from_float(row[r]);
+                if (type == QUANT_F32)
+                    memcpy(data + to * 4, &row[r], 4);
+                else
+                    memcpy(data + to * 2, &half, 2);
+            }
+        }
+    free(row);
+    layer->attn_k_b = (struct weight){.name = whole->name,
+                                      .type = type,
+                                      .n_cols = (int64_t)nope,
+                                      .n_rows = (int64_t)rank,
+                                      .n_mats = h->n_head,
+                                      .row_bytes = nope * width,
+                                      .mat_bytes = rank * nope * width,
+                                      .data = data};
+    return STATUS_OK;
+}
+
+/* Attention is computed in the latent space, for which both halves of kv_b are needed by head. */
+static enum status split_latent(struct model *model, struct layer *layer, int32_t index, struct error *error)
+{
+    const struct hparams *h = &model->hparams;
+    if (layer->attn_k_b.data && layer->attn_v_b.data)
+        return STATUS_OK;
+    if (!layer->attn_kv_b.data)
+        return error_set(error, STATUS_FORMAT, "tensor blk.%d.attn_kv_b.weight is missing", index);
+    int64_t nope = h->n_embd_head_k - h->rope.n_rot;
+    layer->attn_v_b = rows_of(&layer->attn_kv_b, nope, h->n_embd_head_v, h->n_head);
+    layer->attn_v_b.mat_bytes = (size_t)(nope + h->n_embd_head_v) * layer->attn_kv_b.row_bytes;
+    return transpose_keys(model, layer, error);
+}
+
+static enum status make_weights(struct model *model, struct error *error)
+{
+    enum status status = STATUS_OK;
+    if (!model->output.data)
+        model->output = model->token_embd;
+    for (int32_t i = 0; !status && i < model->hparams.n_layer; i++) {
+        if (model->layers[i].router.data)
+            status = split_experts(&model->layers[i], i, error);
+        if (!status && model->family->latent)
+            status = split_latent(model, &model->layers[i], i, error);
     }
     return status;
-}
-
-static enum status read_f32_or(const struct model *model, const char *name, float fallback, float *out,
-                               struct error *error)
-{
-    char key[128];
-    snprintf(key, sizeof key, "%s.%s", model->family->arch, name);
-    *out = fallback;
-    enum status status = gguf_read_f32(model->gguf, key, out, error);
-    if (status == STATUS_NOT_FOUND)
-        return STATUS_OK;
-    if (status == STATUS_OK && (!isfinite(*out) || *out <= 0))
-        return error_set(error, STATUS_FORMAT, "key %s is not a positive number", key);
-    return status;
-}
-
-/* ---- groups of hyper-parameters ---- */
-
-enum { MAX_HEADS = 4096, MAX_HEAD_WIDTH = 4096, MAX_LAYERS = 4096 };
-
-static enum status read_sizes(struct model *model, struct error *error)
-{
-    struct hparams *h = &model->hparams;
-    enum status status;
-    if ((status = read_i32(model, "block_count", 1, MAX_LAYERS, &h->n_layer, error)) ||
-        (status = read_i32(model, "embedding_length", 1, MODEL_MAX_WIDTH, &h->n_embd, error)) ||
-        (status = read_i32(model, "feed_forward_length", 1, MODEL_MAX_WIDTH, &h->n_ff, error)) ||
-        (status = read_i32(model, "context_length", 1, INT32_MAX, &h->n_ctx_train, error)))
-        return status;
-    int32_t n_expert = 0;
-    if ((status = read_i32_or(model, "expert_count", 0, 65536, 0, &n_expert, error)))
-        return status;
-    if (n_expert > 0)
-        return error_set(error, STATUS_UNSUPPORTED, "architecture %s with %d experts is not supported",
-                         model->family->arch, n_expert);
-    const struct gguf_tensor *table = gguf_find_tensor(model->gguf, "token_embd.weight");
-    if (!table)
-        return error_set(error, STATUS_FORMAT, "tensor token_embd.weight is missing");
-    if (table->shape[1] < 1 || table->shape[1] > (1 << 24))
-        return error_set(error, STATUS_FORMAT, "tensor token_embd.weight has %llu rows",
-                         (unsigned long long)table->shape[1]);
-    h->n_vocab = (int32_t)table->shape[1];
-    return STATUS_OK;
-}
-
-static enum status read_attention(struct model *model, struct error *error)
-{
-    struct hparams *h = &model->hparams;
-    enum status status;
-    if ((status = read_i32(model, "attention.head_count", 1, MAX_HEADS, &h->n_head, error)) ||
-        (status = read_i32_or(model, "attention.head_count_kv", 1, MAX_HEADS, h->n_head, &h->n_head_kv, error)) ||
-        (status = read_f32_or(model, "attention.layer_norm_rms_epsilon", 0, &h->norm_epsilon, error)))
-        return status;
-    if (h->norm_epsilon == 0)
-        return error_set(error, STATUS_FORMAT, "key %s.attention.layer_norm_rms_epsilon is missing",
-                         model->family->arch);
-    if (h->n_head % h->n_head_kv)
-        return error_set(error, STATUS_FORMAT, "key %s.attention.head_count_kv is %d, no divisor of %d heads",
-                         model->family->arch, h->n_head_kv, h->n_head);
-    int32_t width = h->n_embd / h->n_head;
-    if ((status = read_i32_or(model, "attention.key_length", 1, MAX_HEAD_WIDTH, width, &h->n_embd_head_k, error)) ||
-        (status = read_i32_or(model, "attention.value_length", 1, MAX_HEAD_WIDTH, width, &h->n_embd_head_v, error)))
-        return status;
-    if (h->n_embd_head_k < 1 || h->n_embd_head_v < 1)
-        return error_set(error, STATUS_FORMAT, "key %s.attention.head_count is %d for a width of %d",
-                         model->family->arch, h->n_head, h->n_embd);
-    if ((int64_t)h->n_head * h->n_embd_head_k > MODEL_MAX_WIDTH ||
-        (int64_t)h->n_head * h->n_embd_head_v > MODEL_MAX_WIDTH)
-        return error_set(error, STATUS_FORMAT, "key %s.attention.head_count is %d: too many for their width",
-                         model->family->arch, h->n_head);
-    h->attention_scale = 1.0f / sqrtf((float)h->n_embd_head_k);
-    return STATUS_OK;
-}
-
-static enum status read_rope(struct model *model, struct error *error)
-{
-    struct hparams *h = &model->hparams;
-    enum status status;
-    float factor;
-    if ((status =
-             read_i32_or(model, "rope.dimension_count", 2, h->n_embd_head_k, h->n_embd_head_k, &h->n_rot, error)) ||
-        (status = read_f32_or(model, "rope.freq_base", 10000.0f, &h->rope_theta, error)) ||
-        (status = read_f32_or(model, "rope.scale_linear", 1.0f, &factor, error)) ||
-        (status = read_f32_or(model, "rope.scaling.factor", factor, &factor, error)))
-        return status;
-    if (h->n_rot % 2)
-        return error_set(error, STATUS_FORMAT, "key %s.rope.dimension_count is %d, not even", model->family->arch,
-                         h->n_rot);
-    char key[128];
-    snprintf(key, sizeof key, "%s.rope.scaling.type", model->family->arch);
-    struct slice type = slice_from("linear");
-    status = gguf_read_text(model->gguf, key, &type, error);
-    if (status && status != STATUS_NOT_FOUND)
-        return status;
-    if (slice_equals(type, "none"))
-        factor = 1.0f;
-    else if (!slice_equals(type, "linear"))
-        return error_set(error, STATUS_UNSUPPORTED, "key %s is %.*s: only none and linear are supported", key,
-                         (int)(type.size < 40 ? type.size : 40), type.data);
-    h->rope_scale = 1.0f / factor;
-    return STATUS_OK;
 }
 
 /* ---- the model ---- */
@@ -161,16 +132,10 @@ static enum status model_load(struct model *model, struct error *error)
     if (!model->family)
         return error_set(error, STATUS_UNSUPPORTED, "architecture %.*s is not supported",
                          (int)(arch.size < 64 ? arch.size : 64), arch.data);
-    if ((status = read_sizes(model, error)) || (status = read_attention(model, error)) ||
-        (status = read_rope(model, error)) || (status = model_bind_tensors(model, error)))
+    if ((status = model_read_hparams(model, error)) || (status = model_bind_tensors(model, error)))
         return status;
-    model->bytes_per_token = model_weight_bytes_per_token(model);
-    if (!model->output.data)
-        model->output = model->token_embd;
-    for (size_t i = 0; i < gguf_n_tensors(model->gguf); i++)
-        model->n_params += gguf_tensor_at(model->gguf, i)->n_elements;
-    model->n_active = model->n_params;
-    return STATUS_OK;
+    model_count(model);
+    return make_weights(model, error);
 }
 
 enum status model_open(struct gguf *gguf, struct model **out, struct error *error)
@@ -197,10 +162,4 @@ void model_close(struct model *model)
     gguf_close(model->gguf);
     arena_deinit(&model->arena);
     free(model);
-}
-
-uint64_t model_kv_elements_per_token(const struct model *model)
-{
-    const struct hparams *h = &model->hparams;
-    return (uint64_t)h->n_layer * (uint64_t)h->n_head_kv * (uint64_t)(h->n_embd_head_k + h->n_embd_head_v);
 }

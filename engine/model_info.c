@@ -51,7 +51,12 @@ static void add_number(struct model_info *info, const char *name, double value, 
 
 static void add_hparams(struct model_info *info, const struct hparams *h)
 {
-    const struct model_number integers[] = {
+    const struct expert_hparams *x = &h->experts;
+    const struct {
+        const char *name;
+        int32_t value;
+        bool counts; /* else left out where it is 0 */
+    } integers[] = {
         {"n_layer", h->n_layer, true},
         {"n_embd", h->n_embd, true},
         {"n_ff", h->n_ff, true},
@@ -59,21 +64,27 @@ static void add_hparams(struct model_info *info, const struct hparams *h)
         {"n_head_kv", h->n_head_kv, true},
         {"n_embd_head_k", h->n_embd_head_k, true},
         {"n_embd_head_v", h->n_embd_head_v, true},
-        {"n_rot", h->n_rot, true},
+        {"n_rot", h->rope.n_rot, true},
+        {"kv_lora_rank", h->kv_lora_rank, false},
+        {"q_lora_rank", h->q_lora_rank, false},
+        {"sliding_window", h->sliding_window, false},
+        {"n_expert", x->n_expert, false},
+        {"n_expert_used", x->n_used, false},
+        {"n_expert_shared", x->n_shared, false},
+        {"n_expert_group", x->n_group, false},
+        {"n_expert_group_used", x->n_group_used, false},
+        {"n_ff_exp", x->n_ff, false},
+        {"n_layer_dense_lead", x->n_dense_layers, false},
+        {"n_layer_nextn", h->n_layer_predict, false},
     };
     for (size_t i = 0; i < sizeof integers / sizeof *integers; i++)
-        add_number(info, integers[i].name, integers[i].value, true);
-    add_number(info, "rope_theta", (double)h->rope_theta, false);
-    add_number(info, "rope_scale", (double)h->rope_scale, false);
+        if (integers[i].counts || integers[i].value)
+            add_number(info, integers[i].name, integers[i].value, true);
+    if (x->n_expert)
+        add_number(info, "expert_weights_scale", (double)x->weights_scale, false);
+    add_number(info, "rope_theta", (double)h->rope.theta, false);
+    add_number(info, "rope_scale", (double)h->rope.scale, false);
     add_number(info, "norm_epsilon", (double)h->norm_epsilon, false);
-}
-
-static uint64_t kv_bytes_per_token(const struct hparams *h, enum kv_type kv)
-{
-    enum quant_type type = kv_quant_type(kv);
-    size_t bytes =
-        kv_row_bytes(type, h->n_head_kv * h->n_embd_head_k) + kv_row_bytes(type, h->n_head_kv * h->n_embd_head_v);
-    return (uint64_t)bytes * (uint64_t)h->n_layer;
 }
 
 static bool has_fim_tokens(const struct tokenizer *tokenizer)
@@ -124,7 +135,8 @@ enum status model_info_new(const char *path, const struct gguf *gguf, const stru
     if (model) {
         info->n_active = model->n_active;
         info->bytes_per_token_weights = model->bytes_per_token;
-        info->kv_bytes_per_token = kv_bytes_per_token(&model->hparams, kv);
+        info->kv_bytes_per_token =
+            kv_bytes_per_token(kv, model->hparams.n_layer, model->hparams.cache_k, model->hparams.cache_v);
         info->n_ctx_train = model->hparams.n_ctx_train;
         info->n_vocab = model->hparams.n_vocab;
         add_hparams(info, &model->hparams);

@@ -5,65 +5,152 @@
 #include <string.h>
 
 /* Sizes that shapes are made of. */
-enum dim { DIM_NONE, DIM_VOCAB, DIM_EMBD, DIM_FF, DIM_Q, DIM_K, DIM_V, DIM_HEADS_OUT, DIM_HALF_ROT };
+enum dim {
+    DIM_ONE,
+    DIM_VOCAB,
+    DIM_EMBD,
+    DIM_FF,
+    DIM_Q,
+    DIM_K,
+    DIM_V,
+    DIM_HEADS_OUT,
+    DIM_HALF_ROT,
+    DIM_HEAD_K,
+    DIM_Q_LORA,
+    DIM_KV_LORA,
+    DIM_KV_A,
+    DIM_KV_B,
+    DIM_NOPE,
+    DIM_HEAD_V,
+    DIM_HEADS,
+    DIM_EXPERTS,
+    DIM_FF_EXPERT,
+    DIM_FF_EXPERT_TWICE,
+    DIM_FF_SHARED,
+};
+
+/* What a layer is made of.  A row of the table counts where all of its parts are there. */
+enum part {
+    PART_PLAIN_HEADS = 1, /* attention with keys and values of their own */
+    PART_LATENT = 2,
+    PART_Q_DIRECT = 4, /* one matrix makes the queries */
+    PART_Q_LORA = 8,   /* two do */
+    PART_QK_NORM = 16,
+    PART_DENSE = 32,
+    PART_GATE = 64,
+    PART_EXPERTS = 128,
+    PART_SHARED = 256,
+    PART_LAYER_NORM = 512,
+};
 
 enum need { REQUIRED, OPTIONAL };
 
 enum { NAME_SIZE = 128 };
 
-/* cols is the tensor's first dimension, rows its second; a vector has no rows and must be F32. */
+/* cols is the tensor's first dimension, rows its second, mats its third; a vector has one row and must be F32. */
 struct tensor_row {
     const char *name; /* of a layer's tensor: behind "blk.N." */
     size_t offset;    /* of the struct weight in struct model or struct layer */
-    enum dim cols, rows;
+    enum dim cols, rows, mats;
     enum need need;
+    unsigned parts;
 };
 
+#define MODEL(member) offsetof(struct model, member)
+#define LAYER(member) offsetof(struct layer, member)
+
 static const struct tensor_row model_rows[] = {
-    {"token_embd.weight", offsetof(struct model, token_embd), DIM_EMBD, DIM_VOCAB, REQUIRED},
-    {"output_norm.weight", offsetof(struct model, output_norm), DIM_EMBD, DIM_NONE, REQUIRED},
-    {"output.weight", offsetof(struct model, output), DIM_EMBD, DIM_VOCAB, OPTIONAL},
-    {"rope_freqs.weight", offsetof(struct model, rope_factors), DIM_HALF_ROT, DIM_NONE, OPTIONAL},
+    {"token_embd.weight", MODEL(token_embd), DIM_EMBD, DIM_VOCAB, DIM_ONE, REQUIRED, 0},
+    {"output_norm.weight", MODEL(output_norm), DIM_EMBD, DIM_ONE, DIM_ONE, REQUIRED, 0},
+    {"output_norm.bias", MODEL(output_norm_bias), DIM_EMBD, DIM_ONE, DIM_ONE, REQUIRED, PART_LAYER_NORM},
+    {"output.weight", MODEL(output), DIM_EMBD, DIM_VOCAB, DIM_ONE, OPTIONAL, 0},
+    {"rope_freqs.weight", MODEL(rope_factors), DIM_HALF_ROT, DIM_ONE, DIM_ONE, OPTIONAL, 0},
 };
 
 static const struct tensor_row layer_rows[] = {
-    {"attn_norm.weight", offsetof(struct layer, attn_norm), DIM_EMBD, DIM_NONE, REQUIRED},
-    {"attn_q.weight", offsetof(struct layer, attn_q), DIM_EMBD, DIM_Q, REQUIRED},
-    {"attn_k.weight", offsetof(struct layer, attn_k), DIM_EMBD, DIM_K, REQUIRED},
-    {"attn_v.weight", offsetof(struct layer, attn_v), DIM_EMBD, DIM_V, REQUIRED},
-    {"attn_q.bias", offsetof(struct layer, attn_q_bias), DIM_Q, DIM_NONE, OPTIONAL},
-    {"attn_k.bias", offsetof(struct layer, attn_k_bias), DIM_K, DIM_NONE, OPTIONAL},
-    {"attn_v.bias", offsetof(struct layer, attn_v_bias), DIM_V, DIM_NONE, OPTIONAL},
-    {"attn_output.weight", offsetof(struct layer, attn_output), DIM_HEADS_OUT, DIM_EMBD, REQUIRED},
-    {"ffn_norm.weight", offsetof(struct layer, ffn_norm), DIM_EMBD, DIM_NONE, REQUIRED},
-    {"ffn_gate.weight", offsetof(struct layer, ffn_gate), DIM_EMBD, DIM_FF, REQUIRED},
-    {"ffn_up.weight", offsetof(struct layer, ffn_up), DIM_EMBD, DIM_FF, REQUIRED},
-    {"ffn_down.weight", offsetof(struct layer, ffn_down), DIM_FF, DIM_EMBD, REQUIRED},
+    {"attn_norm.weight", LAYER(attn_norm), DIM_EMBD, DIM_ONE, DIM_ONE, REQUIRED, 0},
+    {"attn_norm.bias", LAYER(attn_norm_bias), DIM_EMBD, DIM_ONE, DIM_ONE, REQUIRED, PART_LAYER_NORM},
+    {"attn_q.weight", LAYER(attn_q), DIM_EMBD, DIM_Q, DIM_ONE, REQUIRED, PART_Q_DIRECT},
+    {"attn_k.weight", LAYER(attn_k), DIM_EMBD, DIM_K, DIM_ONE, REQUIRED, PART_PLAIN_HEADS},
+    {"attn_v.weight", LAYER(attn_v), DIM_EMBD, DIM_V, DIM_ONE, REQUIRED, PART_PLAIN_HEADS},
+    {"attn_q.bias", LAYER(attn_q_bias), DIM_Q, DIM_ONE, DIM_ONE, OPTIONAL, PART_PLAIN_HEADS},
+    {"attn_k.bias", LAYER(attn_k_bias), DIM_K, DIM_ONE, DIM_ONE, OPTIONAL, PART_PLAIN_HEADS},
+    {"attn_v.bias", LAYER(attn_v_bias), DIM_V, DIM_ONE, DIM_ONE, OPTIONAL, PART_PLAIN_HEADS},
+    {"attn_q_norm.weight", LAYER(attn_q_norm), DIM_HEAD_K, DIM_ONE, DIM_ONE, REQUIRED, PART_QK_NORM},
+    {"attn_k_norm.weight", LAYER(attn_k_norm), DIM_HEAD_K, DIM_ONE, DIM_ONE, REQUIRED, PART_QK_NORM},
+    {"attn_q_a.weight", LAYER(attn_q_a), DIM_EMBD, DIM_Q_LORA, DIM_ONE, REQUIRED, PART_Q_LORA},
+    {"attn_q_a_norm.weight", LAYER(attn_q_a_norm), DIM_Q_LORA, DIM_ONE, DIM_ONE, REQUIRED, PART_Q_LORA},
+    {"attn_q_b.weight", LAYER(attn_q_b), DIM_Q_LORA, DIM_Q, DIM_ONE, REQUIRED, PART_Q_LORA},
+    {"attn_kv_a_mqa.weight", LAYER(attn_kv_a), DIM_EMBD, DIM_KV_A, DIM_ONE, REQUIRED, PART_LATENT},
+    {"attn_kv_a_norm.weight", LAYER(attn_kv_a_norm), DIM_KV_LORA, DIM_ONE, DIM_ONE, REQUIRED, PART_LATENT},
+    {"attn_kv_b.weight", LAYER(attn_kv_b), DIM_KV_LORA, DIM_KV_B, DIM_ONE, OPTIONAL, PART_LATENT},
+    {"attn_k_b.weight", LAYER(attn_k_b), DIM_NOPE, DIM_KV_LORA, DIM_HEADS, OPTIONAL, PART_LATENT},
+    {"attn_v_b.weight", LAYER(attn_v_b), DIM_KV_LORA, DIM_HEAD_V, DIM_HEADS, OPTIONAL, PART_LATENT},
+    {"attn_output.weight", LAYER(attn_output), DIM_HEADS_OUT, DIM_EMBD, DIM_ONE, REQUIRED, 0},
+    {"attn_output.bias", LAYER(attn_output_bias), DIM_EMBD, DIM_ONE, DIM_ONE, OPTIONAL, 0},
+    {"ffn_norm.weight", LAYER(ffn_norm), DIM_EMBD, DIM_ONE, DIM_ONE, REQUIRED, 0},
+    {"ffn_norm.bias", LAYER(ffn_norm_bias), DIM_EMBD, DIM_ONE, DIM_ONE, REQUIRED, PART_LAYER_NORM},
+    {"ffn_gate.weight", LAYER(ffn_gate), DIM_EMBD, DIM_FF, DIM_ONE, REQUIRED, PART_DENSE | PART_GATE},
+    {"ffn_up.weight", LAYER(ffn_up), DIM_EMBD, DIM_FF, DIM_ONE, REQUIRED, PART_DENSE},
+    {"ffn_down.weight", LAYER(ffn_down), DIM_FF, DIM_EMBD, DIM_ONE, REQUIRED, PART_DENSE},
+    {"ffn_up.bias", LAYER(ffn_up_bias), DIM_FF, DIM_ONE, DIM_ONE, OPTIONAL, PART_DENSE},
+    {"ffn_down.bias", LAYER(ffn_down_bias), DIM_EMBD, DIM_ONE, DIM_ONE, OPTIONAL, PART_DENSE},
+    {"ffn_gate_inp.weight", LAYER(router), DIM_EMBD, DIM_EXPERTS, DIM_ONE, REQUIRED, PART_EXPERTS},
+    {"exp_probs_b.bias", LAYER(router_bias), DIM_EXPERTS, DIM_ONE, DIM_ONE, OPTIONAL, PART_EXPERTS},
+    {"ffn_gate_up_exps.weight", LAYER(experts_gate_up), DIM_EMBD, DIM_FF_EXPERT_TWICE, DIM_EXPERTS, OPTIONAL,
+     PART_EXPERTS},
+    {"ffn_gate_exps.weight", LAYER(experts_gate), DIM_EMBD, DIM_FF_EXPERT, DIM_EXPERTS, OPTIONAL, PART_EXPERTS},
+    {"ffn_up_exps.weight", LAYER(experts_up), DIM_EMBD, DIM_FF_EXPERT, DIM_EXPERTS, OPTIONAL, PART_EXPERTS},
+    {"ffn_down_exps.weight", LAYER(experts_down), DIM_FF_EXPERT, DIM_EMBD, DIM_EXPERTS, REQUIRED, PART_EXPERTS},
+    {"ffn_gate_shexp.weight", LAYER(shared_gate), DIM_EMBD, DIM_FF_SHARED, DIM_ONE, REQUIRED, PART_SHARED},
+    {"ffn_up_shexp.weight", LAYER(shared_up), DIM_EMBD, DIM_FF_SHARED, DIM_ONE, REQUIRED, PART_SHARED},
+    {"ffn_down_shexp.weight", LAYER(shared_down), DIM_FF_SHARED, DIM_EMBD, DIM_ONE, REQUIRED, PART_SHARED},
 };
+
+enum { N_MODEL_ROWS = sizeof model_rows / sizeof *model_rows, N_LAYER_ROWS = sizeof layer_rows / sizeof *layer_rows };
 
 static int64_t dim_size(const struct hparams *h, enum dim dim)
 {
-    switch (dim) {
-    case DIM_VOCAB:
-        return h->n_vocab;
-    case DIM_EMBD:
-        return h->n_embd;
-    case DIM_FF:
-        return h->n_ff;
-    case DIM_Q:
-        return (int64_t)h->n_head * h->n_embd_head_k;
-    case DIM_K:
-        return (int64_t)h->n_head_kv * h->n_embd_head_k;
-    case DIM_V:
-        return (int64_t)h->n_head_kv * h->n_embd_head_v;
-    case DIM_HEADS_OUT:
-        return (int64_t)h->n_head * h->n_embd_head_v;
-    case DIM_HALF_ROT:
-        return h->n_rot / 2;
-    case DIM_NONE:
-        break;
-    }
-    return 1;
+    const int64_t nope = h->n_embd_head_k - h->rope.n_rot, n_head = h->n_head;
+    const int64_t sizes[] = {
+        [DIM_ONE] = 1,
+        [DIM_VOCAB] = h->n_vocab,
+        [DIM_EMBD] = h->n_embd,
+        [DIM_FF] = h->n_ff,
+        [DIM_Q] = n_head * h->n_embd_head_k,
+        [DIM_K] = (int64_t)h->n_head_kv * h->n_embd_head_k,
+        [DIM_V] = (int64_t)h->n_head_kv * h->n_embd_head_v,
+        [DIM_HEADS_OUT] = n_head * h->n_embd_head_v,
+        [DIM_HALF_ROT] = h->rope.n_rot / 2,
+        [DIM_HEAD_K] = h->n_embd_head_k,
+        [DIM_Q_LORA] = h->q_lora_rank,
+        [DIM_KV_LORA] = h->kv_lora_rank,
+        [DIM_KV_A] = (int64_t)h->kv_lora_rank + h->rope.n_rot,
+        [DIM_KV_B] = n_head * (nope + h->n_embd_head_v),
+        [DIM_NOPE] = nope,
+        [DIM_HEAD_V] = h->n_embd_head_v,
+        [DIM_HEADS] = n_head,
+        [DIM_EXPERTS] = h->experts.n_expert,
+        [DIM_FF_EXPERT] = h->experts.n_ff,
+        [DIM_FF_EXPERT_TWICE] = 2 * (int64_t)h->experts.n_ff,
+        [DIM_FF_SHARED] = (int64_t)h->experts.n_ff * h->experts.n_shared,
+    };
+    return sizes[dim];
+}
+
+static unsigned parts_of(const struct model *model, int32_t layer)
+{
+    const struct hparams *h = &model->hparams;
+    unsigned parts = model->family->latent ? PART_LATENT : PART_PLAIN_HEADS;
+    parts |= h->q_lora_rank ? PART_Q_LORA : PART_Q_DIRECT;
+    parts |= model->family->has_qk_norm ? PART_QK_NORM : 0;
+    parts |= model->family->ffn == FFN_SILU_GATED ? PART_GATE : 0;
+    parts |= model->family->norm == NORM_LAYER ? PART_LAYER_NORM : 0;
+    if (h->experts.n_expert && layer >= h->experts.n_dense_layers)
+        parts |= PART_EXPERTS | (h->experts.n_shared ? PART_SHARED : 0);
+    else
+        parts |= PART_DENSE;
+    return parts;
 }
 
 static enum status bind_tensor(struct model *model, const struct tensor_row *row, const char *name,
@@ -76,30 +163,31 @@ static enum status bind_tensor(struct model *model, const struct tensor_row *row
     if (!info || !info->unpack)
         return error_set(error, STATUS_UNSUPPORTED, "tensor %s has type %s, which this program cannot compute with",
                          name, info ? info->name : "of unknown number");
-    bool is_vector = row->rows == DIM_NONE;
-    uint64_t cols = (uint64_t)dim_size(&model->hparams, row->cols),
-             rows = (uint64_t)dim_size(&model->hparams, row->rows);
-    if (tensor->shape[0] != cols || tensor->shape[1] != rows || tensor->shape[2] != 1 || tensor->shape[3] != 1)
-        return error_set(error, STATUS_FORMAT, "tensor %s has shape (%llu, %llu, %llu), not (%llu, %llu)", name,
-                         (unsigned long long)tensor->shape[0], (unsigned long long)tensor->shape[1],
-                         (unsigned long long)tensor->shape[2], (unsigned long long)cols, (unsigned long long)rows);
-    if (is_vector && tensor->type != QUANT_F32)
+    const struct hparams *h = &model->hparams;
+    uint64_t cols = (uint64_t)dim_size(h, row->cols), rows = (uint64_t)dim_size(h, row->rows),
+             mats = (uint64_t)dim_size(h, row->mats);
+    const uint64_t *shape = tensor->shape;
+    if (shape[0] != cols || shape[1] != rows || shape[2] != mats || shape[3] != 1)
+        return error_set(error, STATUS_FORMAT, "tensor %s has shape (%llu, %llu, %llu), not (%llu, %llu, %llu)", name,
+                         (unsigned long long)shape[0], (unsigned long long)shape[1], (unsigned long long)shape[2],
+                         (unsigned long long)cols, (unsigned long long)rows, (unsigned long long)mats);
+    if (row->rows == DIM_ONE && tensor->type != QUANT_F32)
         return error_set(error, STATUS_UNSUPPORTED, "tensor %s has type %s, not F32", name, info->name);
     /* Kernels read 4-byte numbers of a vector in place; the container aligns every tensor unless its header says less. */
     if ((uintptr_t)tensor->data % 4)
         return error_set(error, STATUS_UNSUPPORTED, "tensor %s is not aligned to 4 bytes", name);
+    size_t row_bytes = (size_t)(cols / info->block_elements) * info->block_bytes;
     *weight = (struct weight){
         .name = arena_copy_text(&model->arena, name, strlen(name)),
         .type = tensor->type,
         .n_cols = (int64_t)cols,
         .n_rows = (int64_t)rows,
-        .n_mats = 1,
-        .row_bytes = (size_t)(cols / info->block_elements) * info->block_bytes,
+        .n_mats = (int64_t)mats,
+        .row_bytes = row_bytes,
+        .mat_bytes = row_bytes * (size_t)rows,
         .data = tensor->data,
     };
-    if (!weight->name)
-        return error_set(error, STATUS_MEMORY, "out of memory");
-    return STATUS_OK;
+    return weight->name ? STATUS_OK : error_set(error, STATUS_MEMORY, "out of memory");
 }
 
 /* Whether the tables have a tensor of this name, written as binding writes it. */
@@ -107,16 +195,19 @@ static bool is_known(const struct model *model, const char *name)
 {
     unsigned layer;
     if (sscanf(name, "blk.%8u.", &layer) != 1) {
-        for (size_t k = 0; k < sizeof model_rows / sizeof *model_rows; k++)
+        for (size_t k = 0; k < N_MODEL_ROWS; k++)
             if (strcmp(name, model_rows[k].name) == 0)
-                return true;
+                return (model_rows[k].parts & ~parts_of(model, 0)) == 0;
         return false;
     }
-    for (size_t k = 0; k < sizeof layer_rows / sizeof *layer_rows; k++) {
+    if (layer >= (unsigned)model->hparams.n_layer)
+        return layer < (unsigned)(model->hparams.n_layer + model->hparams.n_layer_predict);
+    unsigned parts = parts_of(model, (int32_t)layer);
+    for (size_t k = 0; k < N_LAYER_ROWS; k++) {
         char known[NAME_SIZE];
         snprintf(known, sizeof known, "blk.%u.%s", layer, layer_rows[k].name);
-        if (layer < (unsigned)model->hparams.n_layer && strcmp(name, known) == 0)
-            return true;
+        if (strcmp(name, known) == 0)
+            return (layer_rows[k].parts & ~parts) == 0;
     }
     return false;
 }
@@ -129,51 +220,61 @@ static enum status refuse_unknown_tensors(const struct model *model, struct erro
         char text[NAME_SIZE];
         snprintf(text, sizeof text, "%.*s", (int)(name.size < NAME_SIZE ? name.size : NAME_SIZE), name.data);
         if (!is_known(model, text))
-            return error_set(error, STATUS_UNSUPPORTED, "tensor %s is not known of architecture %s", text,
+            return error_set(error, STATUS_UNSUPPORTED, "tensor %s is not known of this kind of %s model", text,
                              model->family->arch);
     }
     return STATUS_OK;
 }
 
+static struct weight *weight_at(void *base, const struct tensor_row *row)
+{
+    return (struct weight *)(void *)((char *)base + row->offset);
+}
+
 enum status model_bind_tensors(struct model *model, struct error *error)
 {
-    for (size_t k = 0; k < sizeof model_rows / sizeof *model_rows; k++) {
-        struct weight *weight = (struct weight *)(void *)((char *)model + model_rows[k].offset);
-        enum status status = bind_tensor(model, &model_rows[k], model_rows[k].name, weight, error);
-        if (status)
-            return status;
-    }
+    unsigned parts = parts_of(model, 0);
+    enum status status = STATUS_OK;
+    for (size_t k = 0; !status && k < N_MODEL_ROWS; k++)
+        if ((model_rows[k].parts & ~parts) == 0)
+            status = bind_tensor(model, &model_rows[k], model_rows[k].name, weight_at(model, &model_rows[k]), error);
     model->layers = arena_alloc(&model->arena, (size_t)model->hparams.n_layer * sizeof *model->layers);
-    if (!model->layers)
-        return error_set(error, STATUS_MEMORY, "out of memory");
-    for (int32_t i = 0; i < model->hparams.n_layer; i++) {
-        for (size_t k = 0; k < sizeof layer_rows / sizeof *layer_rows; k++) {
+    if (!status && !model->layers)
+        status = error_set(error, STATUS_MEMORY, "out of memory");
+    for (int32_t i = 0; !status && i < model->hparams.n_layer; i++) {
+        parts = parts_of(model, i);
+        for (size_t k = 0; !status && k < N_LAYER_ROWS; k++) {
             char name[NAME_SIZE];
             snprintf(name, sizeof name, "blk.%d.%s", i, layer_rows[k].name);
-            struct weight *weight = (struct weight *)(void *)((char *)&model->layers[i] + layer_rows[k].offset);
-            enum status status = bind_tensor(model, &layer_rows[k], name, weight, error);
-            if (status)
-                return status;
+            if ((layer_rows[k].parts & ~parts) == 0)
+                status = bind_tensor(model, &layer_rows[k], name, weight_at(&model->layers[i], &layer_rows[k]), error);
         }
     }
-    return refuse_unknown_tensors(model, error);
+    return status ? status : refuse_unknown_tensors(model, error);
 }
 
-static size_t weight_bytes(const struct weight *weight)
+/* ---- what is counted ---- */
+
+static bool is_of_experts(const struct tensor_row *row)
 {
-    return weight->row_bytes * (size_t)weight->n_rows * (size_t)weight->n_mats;
+    return row->mats == DIM_EXPERTS;
 }
 
-uint64_t model_weight_bytes_per_token(const struct model *model)
+void model_count(struct model *model)
 {
-    uint64_t bytes = model->token_embd.row_bytes + weight_bytes(&model->output_norm) +
-                     weight_bytes(model->output.data ? &model->output : &model->token_embd);
+    const struct expert_hparams *experts = &model->hparams.experts;
+    for (size_t i = 0; i < gguf_n_tensors(model->gguf); i++)
+        model->n_params += gguf_tensor_at(model->gguf, i)->n_elements;
+    model->n_active = model->n_params;
+    const struct weight *output = model->output.data ? &model->output : &model->token_embd;
+    model->bytes_per_token = model->token_embd.row_bytes + model->output_norm.mat_bytes + output->mat_bytes;
     for (int32_t i = 0; i < model->hparams.n_layer; i++)
-        for (size_t k = 0; k < sizeof layer_rows / sizeof *layer_rows; k++) {
-            const struct weight *weight =
-                (const struct weight *)(const void *)((const char *)&model->layers[i] + layer_rows[k].offset);
-            if (weight->data)
-                bytes += weight_bytes(weight);
+        for (size_t k = 0; k < N_LAYER_ROWS; k++) {
+            const struct weight *weight = weight_at(&model->layers[i], &layer_rows[k]);
+            if (!weight->data)
+                continue;
+            int64_t used = is_of_experts(&layer_rows[k]) ? experts->n_used : weight->n_mats;
+            model->bytes_per_token += weight->mat_bytes * (uint64_t)used;
+            model->n_active -= (uint64_t)(weight->n_mats - used) * (uint64_t)(weight->n_rows * weight->n_cols);
         }
-    return bytes;
 }

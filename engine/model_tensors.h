@@ -8,7 +8,7 @@
  * of a type that is not computed with, or not known of this architecture. */
 enum status model_bind_tensors(struct model *model, struct error *error);
 
-/* Weight bytes that decoding one token reads. */
-uint64_t model_weight_bytes_per_token(const struct model *model);
+/* Sets n_params, n_active and bytes_per_token by what is bound: before weights are made or shared. */
+void model_count(struct model *model);
 
 #endif

@@ -152,6 +152,7 @@ static void check_matmul(const struct machine *truth, const struct machine *fast
     const struct quant_info *info = quant_info(type);
     struct weight weight = {.name = "w", .type = type, .n_cols = n_cols, .n_rows = n_rows, .n_mats = 1};
     weight.row_bytes = (size_t)n_cols / info->block_elements * info->block_bytes;
+    weight.mat_bytes = weight.row_bytes * (size_t)n_rows;
     unsigned char *data = new_weights((uint64_t)type * 977 + (uint64_t)n_cols, type, weight.row_bytes * (size_t)n_rows);
     weight.data = data;
     size_t n = (size_t)n_tokens * (size_t)n_rows;
@@ -242,7 +243,8 @@ static void extreme_inputs_do_not_saturate(void **state)
 /* ---- attention ---- */
 
 static void check_attention(const struct machine *truth, const struct machine *fast, enum kv_type kv, int32_t n_head,
-                            int32_t n_head_kv, int32_t k_width, int32_t v_width, int32_t first, int32_t n_tokens)
+                            int32_t n_head_kv, int32_t k_width, int32_t v_width, int32_t first, int32_t n_tokens,
+                            int32_t window)
 {
     struct kvcache cache;
     int32_t n_cells = first + n_tokens;
@@ -257,8 +259,8 @@ static void check_attention(const struct machine *truth, const struct machine *f
         ones[i] = 1;
     for (int32_t i = 0; i < n_tokens * n_head * k_width; i++)
         q[i] *= 6;
-    const struct attention_settings settings = {
-        n_tokens, first, n_head, n_head_kv, k_width, v_width, 1.0f / sqrtf((float)k_width)};
+    const struct attention_settings settings = {n_tokens, first,   n_head, n_head_kv,
+                                                k_width,  v_width, window, 1.0f / sqrtf((float)k_width)};
     truth->backend->ops->kv_store(truth->backend, &cache, 1, 0, n_cells, keys, values);
     truth->backend->ops->attention(truth->backend, expected, q, &cache, 1, &settings);
     fast->backend->ops->attention(fast->backend, ours, q, &cache, 1, &settings);
@@ -279,15 +281,17 @@ static void attention_of_every_shape(const struct machine *truth, const struct m
 {
     const enum kv_type types[] = {KV_F32, KV_F16, KV_Q8_0};
     for (size_t i = 0; i < 3; i++) {
-        check_attention(truth, fast, types[i], 9, 3, 64, 64, 0, 1);
-        check_attention(truth, fast, types[i], 9, 3, 64, 64, 100, 1);
-        check_attention(truth, fast, types[i], 9, 3, 64, 64, 0, 70);
-        check_attention(truth, fast, types[i], 4, 4, 32, 96, 31, 33);
-        check_attention(truth, fast, types[i], 32, 1, 192, 128, 5, 3);
-        check_attention(truth, fast, types[i], 16, 1, 576, 512, 40, 2);
+        check_attention(truth, fast, types[i], 9, 3, 64, 64, 0, 1, 0);
+        check_attention(truth, fast, types[i], 9, 3, 64, 64, 100, 1, 0);
+        check_attention(truth, fast, types[i], 9, 3, 64, 64, 0, 70, 0);
+        check_attention(truth, fast, types[i], 4, 4, 32, 96, 31, 33, 0);
+        check_attention(truth, fast, types[i], 32, 1, 192, 128, 5, 3, 0);
+        check_attention(truth, fast, types[i], 16, 1, 576, 512, 40, 2, 0);
+        check_attention(truth, fast, types[i], 4, 2, 32, 32, 90, 1, 8);
+        check_attention(truth, fast, types[i], 4, 2, 32, 32, 20, 70, 33);
     }
-    check_attention(truth, fast, KV_F16, 2, 1, 20, 12, 7, 9);
-    check_attention(truth, fast, KV_F32, 7, 7, 5, 3, 0, 40);
+    check_attention(truth, fast, KV_F16, 2, 1, 20, 12, 7, 9, 0);
+    check_attention(truth, fast, KV_F32, 7, 7, 5, 3, 0, 40, 0);
 }
 
 static void attention_agrees_with_the_truth(void **state)
@@ -308,7 +312,7 @@ static void scalar_attention_is_the_formula(void **state)
     float *k = new_floats(11, CELLS * HEADS / GROUP * WIDTH), *v = new_floats(12, CELLS * HEADS / GROUP * WIDTH);
     float *q = new_floats(13, 2 * HEADS * WIDTH), out[2 * HEADS * WIDTH];
     machine.backend->ops->kv_store(machine.backend, &cache, 0, 0, CELLS, k, v);
-    const struct attention_settings settings = {2, CELLS - 2, HEADS, HEADS / GROUP, WIDTH, WIDTH, 0.5f};
+    const struct attention_settings settings = {2, CELLS - 2, HEADS, HEADS / GROUP, WIDTH, WIDTH, 0, 0.5f};
     machine.backend->ops->attention(machine.backend, out, q, &cache, 0, &settings);
     for (int t = 0; t < 2; t++)
         for (int h = 0; h < HEADS; h++)
@@ -342,8 +346,9 @@ static void rope_is_the_formula(void **state)
     const struct weight factors = {.type = QUANT_F32, .n_cols = ROT / 2, .data = (const unsigned char *)factor_numbers};
     for (int kind = ROPE_NORM; kind <= ROPE_NEOX; kind++)
         for (int with_factors = 0; with_factors < 2; with_factors++) {
-            const struct rope_settings settings = {(enum rope_kind)kind, ROT, 10000.0f, 0.25f,
-                                                   with_factors ? &factors : NULL};
+            const struct rope_hparams hparams = {
+                .n_rot = ROT, .theta = 10000.0f, .scale = 0.25f, .magnitude = 2, .yarn_high = -1};
+            const struct rope_settings settings = {(enum rope_kind)kind, &hparams, with_factors ? &factors : NULL};
             float *x = new_floats(5, TOKENS * HEADS * WIDTH), *before = new_floats(5, TOKENS * HEADS * WIDTH);
             machine.backend->ops->rope(machine.backend, x, TOKENS, FIRST, HEADS, WIDTH, &settings);
             for (int row = 0; row < TOKENS * HEADS; row++)
@@ -357,13 +362,35 @@ static void rope_is_the_formula(void **state)
                         if (with_factors)
                             angle /= (double)factor_numbers[pair];
                         double partner = (double)before[row * WIDTH + other];
-                        expected = expected * cos(angle) + (is_second ? 1 : -1) * partner * sin(angle);
+                        expected = 2 * (expected * cos(angle) + (is_second ? 1 : -1) * partner * sin(angle));
                     }
                     assert_true(fabs(expected - (double)x[row * WIDTH + i]) < 1e-6);
                 }
             free(x);
             free(before);
         }
+    close_machine(&machine);
+}
+
+/* YaRN's three parts: fast pairs as they are, slow ones scaled, a line between. */
+static void yarn_is_the_formula(void **state)
+{
+    (void)state;
+    enum { ROT = 16, POSITION = 100 };
+    struct machine machine = open_machine(NULL, 1);
+    const struct rope_hparams hparams = {
+        .n_rot = ROT, .theta = 10000.0f, .scale = 1.0f / 40, .magnitude = 1, .yarn_low = 2, .yarn_high = 5};
+    const struct rope_settings settings = {ROPE_NORM, &hparams, NULL};
+    float x[ROT];
+    for (int i = 0; i < ROT; i++)
+        x[i] = i % 2 == 0;
+    machine.backend->ops->rope(machine.backend, x, 1, POSITION, 1, ROT, &settings);
+    for (int pair = 0; pair < ROT / 2; pair++) {
+        double share = pair <= 2 ? 0 : pair >= 5 ? 1 : (pair - 2) / 3.0;
+        double angle = POSITION * pow(10000.0, -2.0 * pair / ROT) * (share / 40 + 1 - share);
+        assert_true(fabs((double)x[2 * pair] - cos(angle)) < 1e-5);
+        assert_true(fabs((double)x[2 * pair + 1] - sin(angle)) < 1e-5);
+    }
     close_machine(&machine);
 }
 
@@ -378,6 +405,14 @@ static void gates_agree(const struct machine *truth, const struct machine *fast)
         expected[i] = (float)((double)gate[i] / (1 + exp(-(double)gate[i])) * (double)up[i]);
     fast->backend->ops->silu_gate(fast->backend, gate, up, N);
     assert_near(gate, expected, NULL, N, 3e-6, cpu_backend_kernels(fast->backend));
+    for (int i = 0; i < N; i++) {
+        double x = (i - N / 2) * 0.0625, z = sqrt(2 / 3.14159265358979) * (x + 0.044715 * x * x * x);
+        gate[i] = (float)x;
+        expected[i] = (float)(x * (1 + tanh(z)) / 2);
+    }
+    fast->backend->ops->gelu(fast->backend, gate, N);
+    for (int i = 0; i < N; i++)
+        assert_true(fabs((double)gate[i] - (double)expected[i]) < 2e-6 * (1 + fabs((double)expected[i])));
     free(gate);
     free(up);
 }
@@ -388,6 +423,218 @@ static void silu_is_the_formula(void **state)
     on_every_set(gates_agree);
 }
 
+static void a_layer_norm_is_the_formula(void **state)
+{
+    (void)state;
+    struct machine machine = open_machine(NULL, 1);
+    float x[4] = {1, 2, 4, 9}, ones[4] = {1, 2, 1, 1}, bias_numbers[4] = {0, 0, 0, 5}, out[4];
+    const struct weight weight = {.type = QUANT_F32, .n_cols = 4, .data = (const unsigned char *)ones};
+    const struct weight bias = {.type = QUANT_F32, .n_cols = 4, .data = (const unsigned char *)bias_numbers};
+    machine.backend->ops->norm(machine.backend, out, x, &weight, &bias, 1, 0.25f, 0);
+    double deviation = sqrt((9 + 4 + 0 + 25) / 4.0 + 0.25);
+    const double expected[4] = {-3 / deviation, 2 * -2 / deviation, 0, 5 / deviation + 5};
+    for (int i = 0; i < 4; i++)
+        assert_true(fabs((double)out[i] - expected[i]) < 1e-6);
+    close_machine(&machine);
+}
+
+/* ---- experts ---- */
+
+enum { TOKENS = 5, EXPERTS = 8, USED = 3 };
+
+/* What route chose, read back by sending the numbers of the experts through it: each pair's value is its expert's row. */
+static void routed(const struct expert_hparams *experts, const float *logits, const struct weight *bias, double *share)
+{
+    struct machine machine = open_machine(NULL, 2);
+    float identity[EXPERTS][EXPERTS] = {{0}}, one = 1, pairs[TOKENS * USED * EXPERTS], out[TOKENS * EXPERTS] = {0},
+          x[TOKENS];
+    for (int e = 0; e < EXPERTS; e++)
+        identity[e][e] = 1; /* matrix e is (EXPERTS rows, 1 col) with a one in row e */
+    for (int t = 0; t < TOKENS; t++)
+        x[t] = one;
+    const struct weight weight = {.type = QUANT_F32,
+                                  .n_cols = 1,
+                                  .n_rows = EXPERTS,
+                                  .n_mats = EXPERTS,
+                                  .row_bytes = 4,
+                                  .mat_bytes = 4 * EXPERTS,
+                                  .data = (const unsigned char *)identity};
+    const struct product product = {&weight, NULL, pairs, false};
+    machine.backend->ops->route(machine.backend, logits, bias, TOKENS, experts);
+    machine.backend->ops->matmul_experts(machine.backend, &product, 1, x, true);
+    machine.backend->ops->sum_experts(machine.backend, out, pairs, EXPERTS);
+    for (int i = 0; i < TOKENS * EXPERTS; i++)
+        share[i] = (double)out[i];
+    close_machine(&machine);
+}
+
+/* The choice once more, plainly: experts of kept groups by their score, one after another. */
+static void check_route(const struct expert_hparams *experts, const float *bias_numbers)
+{
+    float *logits = new_floats(77, TOKENS * EXPERTS);
+    const struct weight bias = {.type = QUANT_F32, .n_cols = EXPERTS, .data = (const unsigned char *)bias_numbers};
+    double share[TOKENS * EXPERTS];
+    for (int i = 0; i < TOKENS * EXPERTS; i++)
+        logits[i] *= 3;
+    routed(experts, logits, bias_numbers ? &bias : NULL, share);
+    for (int t = 0; t < TOKENS; t++) {
+        double p[EXPERTS], score[EXPERTS], total = 0, expected[EXPERTS] = {0}, chosen_sum = 0;
+        for (int e = 0; e < EXPERTS; e++)
+            total += exp((double)logits[t * EXPERTS + e]);
+        for (int e = 0; e < EXPERTS; e++) {
+            double z = (double)logits[t * EXPERTS + e];
+            p[e] = experts->gating == GATING_SIGMOID ? 1 / (1 + exp(-z)) : exp(z) / total;
+            score[e] = p[e] + (bias_numbers ? (double)bias_numbers[e] : 0);
+        }
+        int n_group = experts->n_group > 1 ? experts->n_group : 1, width = EXPERTS / n_group;
+        bool kept[EXPERTS] = {false};
+        for (int round = 0; round < (n_group > 1 ? experts->n_group_used : 1); round++) {
+            int best = -1;
+            double best_score = 0;
+            for (int g = 0; g < n_group; g++) {
+                double first = -1e9, second = -1e9;
+                for (int e = g * width; e < (g + 1) * width; e++) {
+                    second = score[e] > first ? first : fmax(second, score[e]);
+                    first = fmax(first, score[e]);
+                }
+                double value = experts->gating == GATING_SIGMOID ? first + second : first;
+                if (!kept[g] && (best < 0 || value > best_score)) {
+                    best = g;
+                    best_score = value;
+                }
+            }
+            kept[best] = true;
+        }
+        for (int round = 0; round < USED; round++) {
+            int best = -1;
+            for (int e = 0; e < EXPERTS; e++)
+                if (kept[e / width] && expected[e] == 0 && (best < 0 || score[e] > score[best]))
+                    best = e;
+            expected[best] = p[best];
+            chosen_sum += p[best];
+        }
+        for (int e = 0; e < EXPERTS; e++) {
+            double right = expected[e] / (experts->normalises ? chosen_sum : 1) * (double)experts->weights_scale;
+            assert_true(fabs(share[t * EXPERTS + e] - right) < 1e-5);
+        }
+    }
+    free(logits);
+}
+
+static void experts_are_chosen_by_the_rules(void **state)
+{
+    (void)state;
+    const float bias[EXPERTS] = {0.5f, -0.5f, 0, 0.9f, 0, -2, 0.1f, 0};
+    struct expert_hparams experts = {.n_expert = EXPERTS, .n_used = USED, .gating = GATING_SOFTMAX, .weights_scale = 1};
+    check_route(&experts, NULL);
+    experts.normalises = true;
+    check_route(&experts, NULL);
+    experts = (struct expert_hparams){.n_expert = EXPERTS,
+                                      .n_used = USED,
+                                      .gating = GATING_SOFTMAX,
+                                      .weights_scale = 16,
+                                      .n_group = 4,
+                                      .n_group_used = 2};
+    check_route(&experts, NULL);
+    experts.gating = GATING_SIGMOID;
+    experts.normalises = true;
+    experts.weights_scale = 2.5f;
+    check_route(&experts, bias);
+    experts.n_group = 2;
+    experts.n_group_used = 1;
+    check_route(&experts, bias);
+}
+
+/* Products by expert against one matrix after another, for types and numbers of tokens that take each way. */
+static void experts_multiply(const struct machine *truth, const struct machine *fast)
+{
+    enum { COLS = 64, ROWS = 21, MANY = 40 };
+    const enum quant_type types[] = {QUANT_F32, QUANT_Q8_0, QUANT_Q5_0};
+    for (size_t k = 0; k < sizeof types / sizeof *types; k++)
+        for (int n_tokens = 1; n_tokens <= MANY; n_tokens += 13) {
+            const struct quant_info *info = quant_info(types[k]);
+            struct weight weight = {.type = types[k], .n_cols = COLS, .n_rows = ROWS, .n_mats = EXPERTS};
+            weight.row_bytes = COLS / info->block_elements * info->block_bytes;
+            weight.mat_bytes = weight.row_bytes * ROWS;
+            unsigned char *data = new_weights(5, types[k], weight.mat_bytes * EXPERTS);
+            weight.data = data;
+            float *x = new_floats(6, (size_t)(n_tokens * COLS)), *logits = new_floats(7, (size_t)(n_tokens * EXPERTS));
+            float *pairs = calloc((size_t)(n_tokens * USED * ROWS), sizeof *pairs);
+            float out[2][MANY * ROWS] = {{0}};
+            const struct expert_hparams experts = {
+                .n_expert = EXPERTS, .n_used = USED, .gating = GATING_SOFTMAX, .weights_scale = 1};
+            const struct product product = {&weight, NULL, pairs, false};
+            for (int m = 0; m < 2; m++) {
+                struct backend *backend = m ? fast->backend : truth->backend;
+                backend->ops->route(backend, logits, NULL, n_tokens, &experts);
+                backend->ops->matmul_experts(backend, &product, 1, x, true);
+                backend->ops->sum_experts(backend, out[m], pairs, ROWS);
+            }
+            float *ones = malloc(sizeof out[0]);
+            for (int i = 0; i < MANY * ROWS; i++)
+                ones[i] = 1;
+            assert_near(out[1], out[0], ones, (size_t)(n_tokens * ROWS), 1e-3, "experts");
+            /* The truth itself: the first token, from the weights. */
+            if (types[k] == QUANT_F32 && n_tokens == 1) {
+                double p[EXPERTS], total = 0, sum = 0;
+                for (int e = 0; e < EXPERTS; e++)
+                    total += p[e] = exp((double)logits[e]);
+                for (int round = 0; round < USED; round++) {
+                    int best = 0;
+                    for (int e = 1; e < EXPERTS; e++)
+                        best = p[e] > p[best] ? e : best;
+                    for (int c = 0; c < COLS; c++) {
+                        float w;
+                        memcpy(&w, data + (size_t)best * weight.mat_bytes + 4 * (size_t)c, 4);
+                        sum += p[best] / total * (double)w * (double)x[c];
+                    }
+                    p[best] = -1;
+                }
+                assert_true(fabs(sum - (double)out[0][0]) < 1e-4);
+            }
+            free(ones);
+            free(pairs);
+            free(logits);
+            free(x);
+            free(data);
+        }
+}
+
+static void experts_agree_with_the_truth(void **state)
+{
+    (void)state;
+    on_every_set(experts_multiply);
+}
+
+static void heads_multiply(const struct machine *truth, const struct machine *fast)
+{
+    enum { HEADS = 3, COLS = 64, ROWS = 20, X_STRIDE = 70, OUT_STRIDE = 25, MANY = 9 };
+    for (int n_tokens = 1; n_tokens <= MANY; n_tokens += 4) {
+        struct weight weight = {.type = QUANT_Q8_0, .n_cols = COLS, .n_rows = ROWS, .n_mats = HEADS, .row_bytes = 68};
+        weight.mat_bytes = 68 * (ROWS + 2); /* matrices stand apart */
+        unsigned char *data = new_weights(8, QUANT_Q8_0, weight.mat_bytes * HEADS);
+        weight.data = data;
+        float *x = new_floats(9, MANY * HEADS * X_STRIDE), out[2][MANY * HEADS * OUT_STRIDE] = {{0}}, row[COLS];
+        truth->backend->ops->matmul_heads(truth->backend, out[0], OUT_STRIDE, &weight, x, X_STRIDE, n_tokens);
+        fast->backend->ops->matmul_heads(fast->backend, out[1], OUT_STRIDE, &weight, x, X_STRIDE, n_tokens);
+        for (int i = 0; i < MANY * HEADS * OUT_STRIDE; i++)
+            assert_true(fabsf(out[0][i] - out[1][i]) < 2e-3f);
+        quant_info(QUANT_Q8_0)->unpack(data + 2 * weight.mat_bytes + 7 * weight.row_bytes, row, COLS);
+        double sum = 0;
+        for (int c = 0; c < COLS; c++)
+            sum += (double)row[c] * (double)x[((n_tokens - 1) * HEADS + 2) * X_STRIDE + c];
+        assert_true(fabs(sum - (double)out[0][((n_tokens - 1) * HEADS + 2) * OUT_STRIDE + 7]) < 1e-4);
+        free(x);
+        free(data);
+    }
+}
+
+static void heads_agree_with_the_truth(void **state)
+{
+    (void)state;
+    on_every_set(heads_multiply);
+}
+
 static void a_norm_names_the_layer_that_went_wrong(void **state)
 {
     (void)state;
@@ -395,17 +642,17 @@ static void a_norm_names_the_layer_that_went_wrong(void **state)
     float x[8] = {1, 2, 3, 4, 5, 6, 7, 8}, out[8], ones[8] = {1, 1, 1, 1, 2, 2, 2, 2};
     const struct weight weight = {.type = QUANT_F32, .n_cols = 8, .data = (const unsigned char *)ones};
     struct error error;
-    machine.backend->ops->rms_norm(machine.backend, out, x, &weight, 1, 0.5f, 3);
+    machine.backend->ops->norm(machine.backend, out, x, &weight, NULL, 1, 0.5f, 3);
     for (int i = 0; i < 8; i++)
         assert_true(fabs((double)out[i] - (i + 1) / sqrt(204.0 / 8 + 0.5) * (double)ones[i]) < 1e-6);
     assert_int_equal(machine.backend->ops->read(machine.backend, out, x, 8, &error), STATUS_OK);
     x[2] = INFINITY;
-    machine.backend->ops->rms_norm(machine.backend, out, x, &weight, 1, 0.5f, 17);
-    machine.backend->ops->rms_norm(machine.backend, out, x, &weight, 1, 0.5f, 18);
+    machine.backend->ops->norm(machine.backend, out, x, &weight, NULL, 1, 0.5f, 17);
+    machine.backend->ops->norm(machine.backend, out, x, &weight, NULL, 1, 0.5f, 18);
     assert_int_equal(machine.backend->ops->read(machine.backend, out, x, 8, &error), STATUS_NUMERIC);
     assert_non_null(strstr(error.text, "layer 17"));
     x[2] = 0;
-    machine.backend->ops->rms_norm(machine.backend, out, x, &weight, 1, 0.5f, 19);
+    machine.backend->ops->norm(machine.backend, out, x, &weight, NULL, 1, 0.5f, 19);
     assert_int_equal(machine.backend->ops->read(machine.backend, out, x, 8, &error), STATUS_OK);
     close_machine(&machine);
 }
@@ -418,6 +665,11 @@ int main(void)
         cmocka_unit_test(attention_agrees_with_the_truth),
         cmocka_unit_test(scalar_attention_is_the_formula),
         cmocka_unit_test(rope_is_the_formula),
+        cmocka_unit_test(yarn_is_the_formula),
+        cmocka_unit_test(a_layer_norm_is_the_formula),
+        cmocka_unit_test(experts_are_chosen_by_the_rules),
+        cmocka_unit_test(experts_agree_with_the_truth),
+        cmocka_unit_test(heads_agree_with_the_truth),
         cmocka_unit_test(silu_is_the_formula),
         cmocka_unit_test(a_norm_names_the_layer_that_went_wrong),
     };

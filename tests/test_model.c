@@ -118,7 +118,7 @@ static void a_right_file_is_bound(void **state)
     assert_int_equal(h->n_vocab, VOCAB);
     assert_int_equal(h->n_embd_head_k, HEAD);
     assert_true(fabs((double)h->attention_scale - 1 / sqrt(HEAD)) < 1e-6);
-    assert_true(h->rope_theta == 10000.0f && h->rope_scale == 1.0f);
+    assert_true(h->rope.theta == 10000.0f && h->rope.scale == 1.0f);
     assert_ptr_equal(model->output.data, model->token_embd.data); /* tied */
     assert_int_equal(model->layers[1].ffn_down.n_cols, FF);
     assert_int_equal(model->layers[1].ffn_down.row_bytes, FF * 4);
@@ -137,11 +137,11 @@ static void linear_scaling_is_taken(void **state)
     struct buffer file = {0};
     struct error error;
     assert_int_equal(load(&(struct fault){.rope_scaling = "linear"}, &model, &file, &error), STATUS_OK);
-    assert_true(model->hparams.rope_scale == 0.25f);
+    assert_true(model->hparams.rope.scale == 0.25f);
     model_close(model);
     buffer_deinit(&file);
     assert_int_equal(load(&(struct fault){.rope_scaling = "none"}, &model, &file, &error), STATUS_OK);
-    assert_true(model->hparams.rope_scale == 1.0f);
+    assert_true(model->hparams.rope.scale == 1.0f);
     model_close(model);
     buffer_deinit(&file);
 }
@@ -175,12 +175,13 @@ static void every_fault_is_named(void **state)
         {{.key = "llama.attention.head_count_kv", .value = 0}, STATUS_FORMAT, "head_count_kv"},
         {{.key = "llama.rope.dimension_count", .value = 3}, STATUS_FORMAT, "rope.dimension_count"},
         {{.key = "llama.rope.dimension_count", .value = 10}, STATUS_FORMAT, "rope.dimension_count"},
-        {{.key = "llama.expert_count", .value = 8}, STATUS_UNSUPPORTED, "8 experts"},
-        {{.rope_scaling = "yarn"}, STATUS_UNSUPPORTED, "yarn"},
+        {{.key = "llama.expert_count", .value = 8}, STATUS_NOT_FOUND, "llama.expert_used_count"},
+        {{.key = "llama.expert_count", .value = 1u << 31}, STATUS_FORMAT, "llama.expert_count"},
+        {{.rope_scaling = "longrope"}, STATUS_UNSUPPORTED, "longrope"},
         {{.skip_tensor = "token_embd.weight"}, STATUS_FORMAT, "token_embd.weight"},
         {{.skip_tensor = "output_norm.weight"}, STATUS_FORMAT, "output_norm.weight"},
         {{.skip_tensor = "blk.1.ffn_down.weight"}, STATUS_FORMAT, "blk.1.ffn_down.weight is missing"},
-        {{.extra_tensor = "blk.0.attn_output.bias"}, STATUS_UNSUPPORTED, "blk.0.attn_output.bias"},
+        {{.extra_tensor = "blk.0.ffn_gate_inp.weight"}, STATUS_UNSUPPORTED, "blk.0.ffn_gate_inp.weight"},
         {{.extra_tensor = "blk.7.attn_norm.weight"}, STATUS_UNSUPPORTED, "blk.7.attn_norm.weight"},
         {{.extra_tensor = "blk.00.attn_norm.weight"}, STATUS_UNSUPPORTED, "blk.00.attn_norm.weight"},
         {{.extra_tensor = "surprise"}, STATUS_UNSUPPORTED, "surprise"},

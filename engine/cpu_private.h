@@ -1,0 +1,85 @@
+/* cpu_private: what the files of the CPU backend share.  For cpu*.c alone. */
+#ifndef FATHOM_ENGINE_CPU_PRIVATE_H
+#define FATHOM_ENGINE_CPU_PRIVATE_H
+
+#include "engine/backend.h"
+#include "engine/cpu_kernels.h"
+#include "engine/threads.h"
+
+/* Positions and frequencies are the same for all heads and layers of a slice, so their table is kept between calls. */
+struct rope_table {
+    const struct rope_hparams *hparams;
+    const struct weight *factors;
+    int32_t first_position, n_tokens;
+    float *cos_sin; /* (n_tokens, n_rot / 2, 2) */
+    size_t capacity;
+};
+
+/* Which token goes to which experts: a pair is one token at one of its experts.  Pairs are sorted by expert, then token. */
+struct expert_plan {
+    int32_t n_tokens, n_used, n_expert;
+    int32_t *chosen; /* (n_tokens, n_used) the experts of a token, best first */
+    float *weight;   /* (n_tokens, n_used) */
+    int32_t *pair;   /* (n_tokens, n_used) where its results stand */
+    int32_t *token;  /* (n_pairs) */
+    int32_t *begin;  /* (n_expert + 1) the first pair of each expert */
+    float *gathered; /* (n_pairs, n_cols) the input of each pair */
+    size_t pair_capacity, expert_capacity, gathered_capacity;
+};
+
+struct cpu_backend {
+    struct backend backend;
+    struct thread_pool *pool;
+    const struct cpu_kernels *kernels;
+    float *scratch; /* (n_threads, CPU_SCRATCH_FLOATS) */
+    struct activation activation;
+    size_t activation_capacity; /* numbers */
+    struct rope_table rope;
+    struct expert_plan plan;
+    int32_t bad_layer; /* the first whose norm met a number that is not finite; -1: none */
+    bool out_of_memory;
+};
+
+static inline struct cpu_backend *cpu_of(struct backend *backend)
+{
+    return (struct cpu_backend *)(void *)backend;
+}
+
+static inline float *cpu_scratch(const struct cpu_backend *cpu, int thread)
+{
+    return cpu->scratch + (size_t)thread * CPU_SCRATCH_FLOATS;
+}
+
+/* Runs on all threads, or on this one alone where there are few numbers to compute. */
+void cpu_run(struct cpu_backend *cpu, size_t n_numbers, thread_fn *job, void *context);
+
+/* Aligned to 64 bytes; NULL where there is no memory. */
+void *cpu_alloc_aligned(size_t n, size_t width);
+
+/* ---- cpu_matmul.c ---- */
+
+void cpu_matmul(struct backend *backend, const struct product *products, int32_t n_products, const float *x,
+                int32_t n_tokens);
+void cpu_matmul_heads(struct backend *backend, float *out, int32_t out_stride, const struct weight *weight,
+                      const float *x, int32_t x_stride, int32_t n_tokens);
+void cpu_activation_free(struct cpu_backend *cpu);
+
+/* n_rows rows of n_cols numbers, row r at x + r / n_inner * outer_stride + r % n_inner * inner_stride. */
+struct activation_source {
+    const float *x;
+    int64_t n_rows, n_cols, n_inner, inner_stride, outer_stride;
+};
+
+/* Fills cpu->activation with the 16-bit form of all rows, one after another.  False where there is no memory. */
+bool cpu_prepare_words(struct cpu_backend *cpu, const struct activation_source *source);
+
+/* ---- cpu_experts.c ---- */
+
+void cpu_route(struct backend *backend, const float *logits, const struct weight *bias, int32_t n_tokens,
+               const struct expert_hparams *experts);
+void cpu_matmul_experts(struct backend *backend, const struct product *products, int32_t n_products, const float *x,
+                        bool x_by_token);
+void cpu_sum_experts(struct backend *backend, float *out, const float *x, int32_t n_cols);
+void cpu_plan_free(struct expert_plan *plan);
+
+#endif
