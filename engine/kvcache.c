@@ -69,5 +69,6 @@ unsigned char *kvcache_keys(const struct kvcache *cache, int32_t layer)
 
 unsigned char *kvcache_values(const struct kvcache *cache, int32_t layer)
 {
-    return kvcache_keys(cache, layer) + cache->k_row_bytes * (size_t)cache->n_ctx;
+    unsigned char *keys = kvcache_keys(cache, layer);
+    return cache->v_elements ? keys + cache->k_row_bytes * (size_t)cache->n_ctx : keys;
 }
