@@ -120,6 +120,8 @@ static enum status prepare(struct bench *bench, struct error *error)
     bench->n_ids = (size_t)(prompt > depth ? prompt : depth);
     n_ctx = prompt > n_ctx ? prompt : n_ctx;
     size_t n_decode = settings->decode.n * settings->depth.n;
+    if (!bench->n_ids || !settings->prefill.n || !n_decode)
+        return error_set(error, STATUS_ARGUMENT, "bench: there is nothing to measure");
     bench->ids = calloc(bench->n_ids, sizeof *bench->ids);
     bench->samples = calloc((size_t)settings->repeat, sizeof *bench->samples);
     bench->prefill = calloc(settings->prefill.n, sizeof *bench->prefill);

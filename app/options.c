@@ -537,7 +537,7 @@ enum status numbers_parse(const char *text, int64_t maximum, struct arena *arena
 
 static enum status store_numbers(struct settings *settings, enum option_id id, const char *text, struct error *error)
 {
-    struct number_list list;
+    struct number_list list = {0};
     enum status status = numbers_parse(text, (int64_t)rows[id].maximum, &settings->arena, &list, error);
     bool is_right = status == STATUS_OK && list.n > 0;
     for (size_t i = 0; is_right && i < list.n; i++)
