@@ -22,6 +22,7 @@ SOURCES  := $(foreach layer,$(LAYERS),$(wildcard $(layer)/*.c))
 OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out app/main.c,$(SOURCES)))
 PROGRAM  := $(patsubst app/main.c,$(BUILD)/fathom,$(wildcard app/main.c))
 TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
+HELPERS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/test_% tests/fake_engine.c,$(wildcard tests/*.c)))
 FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 VERSION  := $(shell sed -n 's/^.define FATHOM_VERSION "\(.*\)"/\1/p' engine/base.h)
 
@@ -52,13 +53,14 @@ fuzzers: $(FUZZERS)
 
 $(BUILD)/fathom: $(BUILD)/app/main.o $(BUILD)/libfathom.a
 	$(Q)$(LINK) -rdynamic -o $@ $^ $(LIBS)
-$(TESTS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libfathom.a
+$(TESTS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/helpers.a $(BUILD)/libfathom.a
 	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(LIBS)
-# A test is linked with the helpers whose headers it includes (tests/NAME.h stands for tests/NAME.c).
-USES := $(shell grep -Hs '^.include "tests/' tests/test_*.c | sed 's|[.]c:.include "|:$(BUILD)/|; s|[.]h".*|.o|')
-$(foreach use,$(USES),$(eval $(BUILD)/$(subst :,: ,$(use))))
-$(BUILD)/tests/tools/synth: $(addprefix $(BUILD)/tests/,tools/synth_main.o synth.o synth_shapes.o gguf_writer.o) $(BUILD)/libfathom.a
+# The tests of app/ run on a scripted engine, which takes the place of the archive's.
+$(filter $(BUILD)/tests/test_app_%,$(TESTS)): $(BUILD)/tests/fake_engine.o
+$(BUILD)/tests/tools/synth: $(BUILD)/tests/tools/synth_main.o $(BUILD)/tests/helpers.a $(BUILD)/libfathom.a
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
+$(BUILD)/tests/helpers.a: $(HELPERS)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libfathom.a
 	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 $(BUILD)/libfathom.a: $(OBJECTS) $(BUILD)/.objects
@@ -110,8 +112,8 @@ bench: model all # prefill and decode speed, and the share of the memory's bandw
 	@$(BUILD)/fathom bench $(ARGS)
 debug: # an unoptimised build for a debugger, in build/debug
 	$(AGAIN) BUILD=build/debug CFLAGS='-O0 -g3' all
-asan tsan: data # the tests under AddressSanitizer and UBSan, or under ThreadSanitizer
-	$(AGAIN) BUILD=build/$@ CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='$(SANITIZE_$@)' tests </dev/null >&2
+asan tsan: data deps-test # the tests under AddressSanitizer and UBSan, or under ThreadSanitizer
+	$(AGAIN) BUILD=build/$@ CC=clang CFLAGS='-O2 -g -fno-omit-frame-pointer' SANITIZE='$(SANITIZE_$@)' tests </dev/null >&2
 	@PYTHON=$(PYTHON) tests/run.sh build/$@
 valgrind: data # the unit tests under valgrind, without the SIMD kernels, which it doesn't all know
 	$(AGAIN) tests </dev/null >&2

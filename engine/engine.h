@@ -95,8 +95,7 @@ struct quantize_report {
  * the model.  The result is the same for any number of threads.  Errors name the file, and the tensor where it is one:
  * STATUS_ARGUMENT for an unknown type, for `out` that is there already or is `in`; STATUS_NUMERIC, STATUS_RANGE for weights
  * that are not finite or too large for the type. */
-enum status model_quantize(const struct quantize_options *options, struct quantize_report *report,
-                           struct error *error);
+enum status model_quantize(const struct quantize_options *options, struct quantize_report *report, struct error *error);
 
 /* Appends the types that there are, with `between` between them. */
 void model_quantize_types(struct buffer *out, const char *between);
@@ -105,8 +104,8 @@ void model_quantize_types(struct buffer *out, const char *between);
 
 struct engine_options {
     const char *model_path;
-    const char *backend;       /* "auto", "cpu", "cuda"; NULL is auto */
-    const char *cpu;           /* instruction set to force: "scalar", "avx2", ...; NULL: the best that this CPU has */
+    const char *backend; /* "auto", "cpu", "cuda"; NULL is auto */
+    const char *cpu; /* instruction set to force: "scalar", "avx2", ...; NULL: $FATHOM_CPU, else the best of this CPU */
     const char *chat_template; /* name that overrides recognition; NULL: by the file */
     int n_threads;             /* 0: the physical cores */
     bool force;                /* load even where memory seems not to suffice */

@@ -42,7 +42,8 @@ enum status session_open(struct engine *engine, const struct session_options *op
     session->logits = calloc((size_t)h->n_vocab, sizeof *session->logits);
     enum status status = session->logits ? STATUS_OK : error_set(error, STATUS_MEMORY, "out of memory");
     if (!status)
-        status = kvcache_init(&session->cache, settled.kv, settled.n_ctx, h->n_layer, h->cache_k, h->cache_v, error);
+        status = kvcache_init(&session->cache, settled.kv, settled.n_ctx, h->n_layer, h->n_head_kv, h->cache_k,
+                              h->cache_v, error);
     if (!status)
         status = workspace_init(&session->workspace, engine->backend, engine->model, settled.n_slice, error);
     if (status) {

@@ -248,8 +248,8 @@ static void check_attention(const struct machine *truth, const struct machine *f
 {
     struct kvcache cache;
     int32_t n_cells = first + n_tokens;
-    assert_int_equal(kvcache_init(&cache, kv, n_cells + 3, 2, n_head_kv * k_width, n_head_kv * v_width, NULL),
-                     STATUS_OK);
+    assert_int_equal(
+        kvcache_init(&cache, kv, n_cells + 3, 2, n_head_kv, n_head_kv * k_width, n_head_kv * v_width, NULL), STATUS_OK);
     float *keys = new_floats(1, (size_t)(n_cells * cache.k_elements));
     float *values = new_floats(2, (size_t)(n_cells * cache.v_elements));
     float *q = new_floats(3, (size_t)(n_tokens * n_head * k_width));
@@ -307,8 +307,9 @@ static void scalar_attention_is_the_formula(void **state)
     enum { CELLS = 5, HEADS = 4, GROUP = 2, WIDTH = 8 };
     struct machine machine = open_machine("scalar", 1);
     struct kvcache cache;
-    assert_int_equal(kvcache_init(&cache, KV_F32, CELLS, 1, HEADS / GROUP * WIDTH, HEADS / GROUP * WIDTH, NULL),
-                     STATUS_OK);
+    assert_int_equal(
+        kvcache_init(&cache, KV_F32, CELLS, 1, HEADS / GROUP, HEADS / GROUP * WIDTH, HEADS / GROUP * WIDTH, NULL),
+        STATUS_OK);
     float *k = new_floats(11, CELLS * HEADS / GROUP * WIDTH), *v = new_floats(12, CELLS * HEADS / GROUP * WIDTH);
     float *q = new_floats(13, 2 * HEADS * WIDTH), out[2 * HEADS * WIDTH];
     machine.backend->ops->kv_store(machine.backend, &cache, 0, 0, CELLS, k, v);

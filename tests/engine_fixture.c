@@ -1,0 +1,62 @@
+/* engine_fixture: see engine_fixture.h. */
+#include "tests/engine_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/synth.h"
+
+static struct engine *open_path(const char *path, const char *cpu, int n_threads)
+{
+    const struct engine_options options = {.model_path = path, .cpu = cpu, .n_threads = n_threads};
+    struct engine *engine = NULL;
+    struct error error = {0};
+    if (engine_open(&options, &engine, &error))
+        fail_msg("%s", error.text);
+    return engine;
+}
+
+struct engine *open_engine(const char *cpu, int n_threads)
+{
+    const char *path = getenv("FATHOM_TEST_MODEL");
+    if (!path)
+        fail_msg("FATHOM_TEST_MODEL names no model");
+    return open_path(path, cpu, n_threads);
+}
+
+struct engine *open_small(const char *shape, const char *cpu, int n_threads)
+{
+    const char *folder = getenv("TMPDIR");
+    char path[512];
+    snprintf(path, sizeof path, "%s/small-XXXXXX", folder ? folder : "/tmp");
+    int descriptor = mkstemp(path);
+    assert_true(descriptor >= 0);
+    close(descriptor);
+    struct error error = {0};
+    if (synth_save(path, synth_shape_find(shape), &(struct synth_options){.seed = 1}, &error))
+        fail_msg("%s", error.text);
+    struct engine *engine = open_path(path, cpu, n_threads);
+    unlink(path);
+    return engine;
+}
+
+struct session *open_session(struct engine *engine, struct session_options options)
+{
+    struct session *session = NULL;
+    struct error error = {0};
+    if (session_open(engine, &options, &session, &error))
+        fail_msg("%s", error.text);
+    return session;
+}
+
+void sync_all(struct session *session, const struct tokens *tokens, struct sync_report *report)
+{
+    struct error error = {0};
+    if (session_sync(session, tokens->ids, tokens->n, report, &error))
+        fail_msg("%s", error.text);
+}
