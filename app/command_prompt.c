@@ -55,7 +55,7 @@ static enum exit_status run(const struct command_context *context)
         struct turn_result turn;
         status = chat_ask(&chat, question, (struct slice){buffer_text(&piped), piped.size}, false, &turn, &error);
         /* A reader that went away stops the answer as well, and that is no interruption. */
-        if (status == STATUS_OK && turn.stop == GENERATE_CANCELLED && !context->out->failure)
+        if (status == STATUS_OK && turn.stop == TURN_CANCELLED && !context->out->failure)
             result = EXIT_INTERRUPTED;
         chat_close(&chat);
     }

@@ -24,11 +24,11 @@ static void greet(const struct repl *repl)
 static void say_result(const struct repl *repl, const struct turn_result *result)
 {
     static const char *const ends[] = {
-        [GENERATE_END] = "",
-        [GENERATE_LIMIT] = "; the limit of -n",
-        [GENERATE_STRING] = "",
-        [GENERATE_CONTEXT] = "; the context is full",
-        [GENERATE_CANCELLED] = "; stopped",
+        [TURN_END] = "",
+        [TURN_LIMIT] = "; the limit of -n",
+        [TURN_STRING] = "",
+        [TURN_CONTEXT] = "; the context is full",
+        [TURN_CANCELLED] = "; stopped",
     };
     char text[200];
     if (repl->context->settings->quiet || repl->context->settings->json)

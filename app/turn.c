@@ -20,11 +20,11 @@ struct turn {
     bool is_refused; /* on_text said false */
 };
 
-const char *turn_stop_name(enum generate_stop stop)
+const char *turn_stop_name(enum turn_stop stop)
 {
     static const char *const names[] = {
-        [GENERATE_END] = "eot",         [GENERATE_LIMIT] = "limit",         [GENERATE_STRING] = "string",
-        [GENERATE_CONTEXT] = "context", [GENERATE_CANCELLED] = "cancelled",
+        [TURN_END] = "eot",         [TURN_LIMIT] = "limit",         [TURN_STRING] = "string",
+        [TURN_CONTEXT] = "context", [TURN_CANCELLED] = "cancelled",
     };
     return names[stop];
 }
@@ -86,7 +86,7 @@ static bool show_token(struct turn *turn, int32_t id)
 
 static void finish_text(struct turn *turn)
 {
-    if (turn->result->stop != GENERATE_STRING)
+    if (turn->result->stop != TURN_STRING)
         text_stream_finish(turn->stream, &turn->shown);
     pass_on(turn);
     if (turn->split)
@@ -201,7 +201,7 @@ static enum status answer_token(struct turn *turn, bool *goes_on, struct error *
         return status;
     *goes_on = false;
     if (engine_token_is_end(turn->prompt.engine, id)) {
-        turn->result->stop = GENERATE_END;
+        turn->result->stop = TURN_END;
         return STATUS_OK;
     }
     size_t n_past;
@@ -211,7 +211,7 @@ static enum status answer_token(struct turn *turn, bool *goes_on, struct error *
         status = make_room(turn, &is_stuck, error);
         if (status != STATUS_OK)
             return status;
-        turn->result->stop = GENERATE_CONTEXT;
+        turn->result->stop = TURN_CONTEXT;
         *goes_on = !is_stuck;
         return STATUS_OK; /* the logits are new ones: pick again */
     }
@@ -219,7 +219,7 @@ static enum status answer_token(struct turn *turn, bool *goes_on, struct error *
     tokens_append(&turn->answer, id);
     turn->result->n_tokens++;
     if (show_token(turn, id)) {
-        turn->result->stop = GENERATE_STRING;
+        turn->result->stop = TURN_STRING;
         return STATUS_OK;
     }
     *goes_on = true;
@@ -237,11 +237,11 @@ static enum status answer(struct turn *turn, struct error *error)
     uint64_t first = 0;
     while (status == STATUS_OK && goes_on) {
         if (turn->options->n_predict >= 0 && turn->result->n_tokens >= (uint64_t)turn->options->n_predict) {
-            turn->result->stop = GENERATE_LIMIT;
+            turn->result->stop = TURN_LIMIT;
             break;
         }
         if (is_cancelled(turn)) {
-            turn->result->stop = GENERATE_CANCELLED;
+            turn->result->stop = TURN_CANCELLED;
             break;
         }
         size_t before = turn->result->n_tokens;
@@ -253,7 +253,7 @@ static enum status answer(struct turn *turn, struct error *error)
             turn->result->decode_ms = (double)(now - first) / 1e6;
     }
     if (status == STATUS_CANCELLED) {
-        turn->result->stop = GENERATE_CANCELLED;
+        turn->result->stop = TURN_CANCELLED;
         status = STATUS_OK;
     }
     return status;
@@ -284,7 +284,7 @@ static enum status run(struct turn *turn, struct error *error)
     turn_prompt_splice(turn->prompt.engine, past, n_past, &turn->prompt.tokens);
     status = read_prompt(turn, error);
     if (status == STATUS_CANCELLED) {
-        turn->result->stop = GENERATE_CANCELLED;
+        turn->result->stop = TURN_CANCELLED;
         return STATUS_OK;
     }
     if (status != STATUS_OK)
@@ -292,7 +292,7 @@ static enum status run(struct turn *turn, struct error *error)
     status = answer(turn, error);
     finish_text(turn);
     bool is_empty = turn->text.size + turn->thought.size == 0;
-    if (is_empty && (status != STATUS_OK || turn->result->stop == GENERATE_CANCELLED))
+    if (is_empty && (status != STATUS_OK || turn->result->stop == TURN_CANCELLED))
         return status;
     enum status kept = keep_answer(turn, status == STATUS_OK ? error : NULL);
     return status == STATUS_OK ? kept : status;
@@ -303,7 +303,7 @@ enum status turn_run(struct engine *engine, struct session *session, struct samp
                      struct error *error)
 {
     size_t n_ctx = (size_t)session_n_ctx(session);
-    *result = (struct turn_result){.stop = GENERATE_END};
+    *result = (struct turn_result){.stop = TURN_END};
     if (conversation->n == 0 || conversation->messages[conversation->n - 1].role != CHAT_USER)
         return error_set(error, STATUS_ARGUMENT, "there is no question to answer");
     struct turn turn = {.session = session,

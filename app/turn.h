@@ -51,17 +51,25 @@ struct turn_options {
     void *context;
 };
 
+enum turn_stop {
+    TURN_END,       /* the model ended its turn */
+    TURN_LIMIT,     /* n_predict tokens */
+    TURN_STRING,    /* a stop string */
+    TURN_CONTEXT,   /* the context is full */
+    TURN_CANCELLED, /* the cancel flag, or the callback said so */
+};
+
 struct turn_result {
-    enum generate_stop stop; /* GENERATE_CONTEXT only where not even one token has room beside the system text */
-    size_t n_tokens;         /* sampled, an end token not counted */
-    size_t n_reused;         /* of the prompt, from the cache */
-    size_t n_evaluated;      /* of the prompt */
-    double read_ms;          /* the prompt's */
-    double decode_ms;        /* from the first sampled token to the last */
+    enum turn_stop stop; /* TURN_CONTEXT only where not even one token has room beside the system text */
+    size_t n_tokens;     /* sampled, an end token not counted */
+    size_t n_reused;     /* of the prompt, from the cache */
+    size_t n_evaluated;  /* of the prompt */
+    double read_ms;      /* the prompt's */
+    double decode_ms;    /* from the first sampled token to the last */
 };
 
 /* "eot" (the model ended its turn), "limit", "string", "context", "cancelled". */
-const char *turn_stop_name(enum generate_stop stop);
+const char *turn_stop_name(enum turn_stop stop);
 
 /* Tokens a second of the answer; 0 where there were too few to tell. */
 double turn_speed(const struct turn_result *result);

@@ -201,37 +201,4 @@ typedef bool score_fn(void *context, size_t position, const float *logits);
 enum status session_score(struct session *session, const int32_t *ids, size_t n, size_t first, score_fn *score,
                           void *context, struct error *error);
 
-/* ---- generation: sample, show, append, until something ends it ---- */
-
-enum generate_stop {
-    GENERATE_END,       /* the model ended its turn */
-    GENERATE_LIMIT,     /* n_predict tokens */
-    GENERATE_STRING,    /* a stop string */
-    GENERATE_CONTEXT,   /* the context is full */
-    GENERATE_CANCELLED, /* the cancel flag, or the callback said so */
-};
-
-/* Text that may be shown, in order.  Returning false ends the generation. */
-typedef bool text_fn(void *context, const char *text, size_t size);
-
-struct generate_options {
-    int64_t n_predict; /* at most so many tokens; < 0: no limit but the context */
-    const char *const *stops;
-    size_t n_stops;
-    text_fn *on_text;
-    void *context;
-};
-
-struct generate_result {
-    enum generate_stop stop;
-    size_t n_tokens;  /* sampled and kept in the session, an end token not counted */
-    double decode_ms; /* from the first sampled token to the last */
-    double first_ms;  /* from the call to the first token */
-};
-
-/* Continues from session_logits.  The sampled tokens are appended to the session's; those that a stop string swallowed stay.
- * GENERATE_CANCELLED and GENERATE_CONTEXT are results, not errors. */
-enum status session_generate(struct session *session, struct sampler *sampler, const struct generate_options *options,
-                             struct generate_result *result, struct error *error);
-
 #endif

@@ -1,4 +1,4 @@
-/* session: one sequence of tokens, its KV cache, and generation.  The contract is in engine.h.
+/* session: one sequence of tokens and its KV cache.  The contract is in engine.h.
  *
  * Invariant: cells [0, tokens.n) of the cache hold exactly what the model computes of tokens.  logits belong to the last
  * token where has_logits is set.  Whatever changes tokens keeps both, or clears has_logits. */
@@ -207,103 +207,5 @@ enum status session_score(struct session *session, const int32_t *ids, size_t n,
             wants_more = score(context, done + (size_t)(now - n_logits + i), logits + (int64_t)i * n_vocab);
     }
     free(logits);
-    return status;
-}
-
-/* ---- generation ---- */
-
-struct generation {
-    struct session *session;
-    struct sampler *sampler;
-    const struct generate_options *options;
-    struct generate_result *result;
-    struct text_stream *stream;
-    struct buffer text; /* what may be shown and was not yet */
-    uint64_t begin_ns;
-};
-
-/* False where the callback wants no more. */
-static bool show(struct generation *g)
-{
-    bool goes_on = true;
-    if (g->text.size && g->options->on_text)
-        goes_on = g->options->on_text(g->options->context, g->text.data, g->text.size);
-    buffer_clear(&g->text);
-    return goes_on;
-}
-
-static bool is_cancelled(const struct session *session)
-{
-    return session->options.cancel && atomic_load_explicit(session->options.cancel, memory_order_relaxed);
-}
-
-/* Samples, shows and appends until something ends it. */
-static enum status generate_tokens(struct generation *g, struct error *error)
-{
-    struct session *session = g->session;
-    struct generate_result *result = g->result;
-    int64_t limit = g->options->n_predict;
-    for (;;) {
-        if (limit >= 0 && result->n_tokens >= (size_t)limit) {
-            result->stop = GENERATE_LIMIT;
-            return STATUS_OK;
-        }
-        if (is_cancelled(session)) {
-            result->stop = GENERATE_CANCELLED;
-            return STATUS_OK;
-        }
-        int32_t id;
-        enum status status = sampler_pick(g->sampler, session->logits, &id, error);
-        if (status)
-            return status;
-        if (tokenizer_is_end(session->engine->tokenizer, id)) {
-            result->stop = GENERATE_END;
-            return STATUS_OK;
-        }
-        if (session->tokens.n >= (size_t)session->options.n_ctx) {
-            result->stop = GENERATE_CONTEXT;
-            return STATUS_OK;
-        }
-        if (result->n_tokens == 0)
-            result->first_ms = (double)(clock_now_ns() - g->begin_ns) / 1e6;
-        sampler_accept(g->sampler, id);
-        struct slice piece = tokenizer_piece(session->engine->tokenizer, id, false);
-        bool is_stopped = text_stream_push(g->stream, piece.data, piece.size, &g->text);
-        bool goes_on = show(g);
-        /* The token enters the session even where it ended the answer: it was said. */
-        status = session_append(session, id, error);
-        if (status == STATUS_CANCELLED) {
-            result->stop = GENERATE_CANCELLED;
-            return STATUS_OK;
-        }
-        if (status)
-            return status;
-        result->n_tokens++;
-        if (is_stopped || !goes_on) {
-            result->stop = is_stopped ? GENERATE_STRING : GENERATE_CANCELLED;
-            return STATUS_OK;
-        }
-    }
-}
-
-enum status session_generate(struct session *session, struct sampler *sampler, const struct generate_options *options,
-                             struct generate_result *result, struct error *error)
-{
-    *result = (struct generate_result){.stop = GENERATE_CANCELLED};
-    if (!session->has_logits)
-        return error_set(error, STATUS_ARGUMENT, "there is nothing to continue: no tokens were evaluated");
-    struct generation g = {
-        .session = session, .sampler = sampler, .options = options, .result = result, .begin_ns = clock_now_ns()};
-    enum status status = text_stream_new(options->stops, options->n_stops, &g.stream, error);
-    if (status)
-        return status;
-    status = generate_tokens(&g, error);
-    result->decode_ms = (double)(clock_now_ns() - g.begin_ns) / 1e6;
-    text_stream_finish(g.stream, &g.text);
-    show(&g);
-    if (status == STATUS_OK)
-        status = buffer_status(&g.text, error);
-    buffer_deinit(&g.text);
-    text_stream_free(g.stream);
     return status;
 }

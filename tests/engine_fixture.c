@@ -60,3 +60,24 @@ void sync_all(struct session *session, const struct tokens *tokens, struct sync_
     if (session_sync(session, tokens->ids, tokens->n, report, &error))
         fail_msg("%s", error.text);
 }
+
+struct tokens continue_greedily(struct engine *engine, struct session *session, size_t n)
+{
+    struct tokens said = {0};
+    struct sampler *sampler = NULL;
+    struct error error = {0};
+    const struct sampler_options greedy = sampler_options_default();
+    assert_int_equal(sampler_new(&greedy, engine_n_vocab(engine), &sampler, &error), STATUS_OK);
+    while (said.n < n) {
+        int32_t id;
+        if (sampler_pick(sampler, session_logits(session), &id, &error))
+            fail_msg("%s", error.text);
+        if (engine_token_is_end(engine, id))
+            break;
+        tokens_append(&said, id);
+        if (session_append(session, id, &error))
+            fail_msg("%s", error.text);
+    }
+    sampler_free(sampler);
+    return said;
+}

@@ -131,7 +131,7 @@ static void test_answer(void **state)
     assert_string_equal(t.sent.data, "<|im_start|>system\nbrief<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n"
                                      "<|im_start|>assistant\n");
     assert_string_equal(t.shown.data, "hello");
-    assert_int_equal(t.result.stop, GENERATE_END);
+    assert_int_equal(t.result.stop, TURN_END);
     assert_string_equal(turn_stop_name(t.result.stop), "eot");
     assert_int_equal(t.result.n_tokens, 5);
     assert_int_equal(t.result.n_evaluated, t.sent.size - 3 * 11 - 2 * 9); /* five control tokens of 12 and 10 bytes */
@@ -223,12 +223,12 @@ static void test_limits(void **state)
     t.options.n_predict = 3;
     ask("a");
     assert_string_equal(t.shown.data, "hel");
-    assert_int_equal(t.result.stop, GENERATE_LIMIT);
+    assert_int_equal(t.result.stop, TURN_LIMIT);
     assert_int_equal(t.result.n_tokens, 3);
     t.options.n_predict = 0;
     ask("b");
     assert_int_equal(t.shown.size, 0);
-    assert_int_equal(t.result.stop, GENERATE_LIMIT);
+    assert_int_equal(t.result.stop, TURN_LIMIT);
     t.options.n_predict = 5;
     ask("c");
     assert_string_equal(t.shown.data, "hello");
@@ -246,7 +246,7 @@ static void test_stop_string_over_token_borders(void **state)
     ask("a");
     assert_string_equal(t.shown.data, "abc E");
     assert_string_equal(last()->text.data, "abc E");
-    assert_int_equal(t.result.stop, GENERATE_STRING);
+    assert_int_equal(t.result.stop, TURN_STRING);
     assert_int_equal(t.result.n_tokens, 8);
 }
 
@@ -256,7 +256,7 @@ static void test_cancelled_before_the_first_token(void **state)
     open_with(0, NULL);
     atomic_store(&t.cancel, true);
     ask("a");
-    assert_int_equal(t.result.stop, GENERATE_CANCELLED);
+    assert_int_equal(t.result.stop, TURN_CANCELLED);
     assert_int_equal(t.conversation.n, 1);
     atomic_store(&t.cancel, false);
     ask("b");
@@ -278,7 +278,7 @@ static void test_cancelled_in_the_middle(void **state)
     open_with(0, NULL);
     fake_engine.on_append = cancel_at_three;
     ask("a");
-    assert_int_equal(t.result.stop, GENERATE_CANCELLED);
+    assert_int_equal(t.result.stop, TURN_CANCELLED);
     assert_string_equal(last()->text.data, "hel");
     assert_int_equal(last()->role, CHAT_ASSISTANT);
 }
@@ -291,7 +291,7 @@ static void test_refused_by_the_callback(void **state)
     open_with(0, NULL);
     t.refuse_after = 2;
     ask("a");
-    assert_int_equal(t.result.stop, GENERATE_CANCELLED);
+    assert_int_equal(t.result.stop, TURN_CANCELLED);
     assert_string_equal(t.shown.data, "he");
 }
 
@@ -518,7 +518,7 @@ static void test_an_answer_outlives_the_context(void **state)
     strcat(wanted, " and the rest");
     assert_string_equal(t.shown.data, wanted);
     assert_string_equal(last()->text.data, wanted);
-    assert_int_equal(t.result.stop, GENERATE_END);
+    assert_int_equal(t.result.stop, TURN_END);
     assert_int_equal(t.result.n_tokens, 138 + 13);
     assert_null(strstr(t.sent.data, "old question"));
     assert_memory_equal(t.notices.data, "left out the oldest turn (15 tokens): the context holds 200\n", 60);
@@ -540,7 +540,7 @@ static void test_an_answer_alone_outlives_the_context(void **state)
     assert_int_equal(t.shown.data[79], 'a');
     assert_int_equal(t.shown.data[80], 'b');
     assert_int_equal(fake_engine.last_sync.n, 20 + 40);
-    assert_int_equal(t.result.stop, GENERATE_END);
+    assert_int_equal(t.result.stop, TURN_END);
 }
 
 /* The context fills up between the two bytes of a letter, and in the middle of a stop string. */
@@ -573,7 +573,7 @@ static void test_text_knows_nothing_of_the_context(void **state)
     struct session_options session = {.n_ctx = 100, .cancel = &t.cancel};
     assert_int_equal(session_open(t.engine, &session, &t.session, NULL), STATUS_OK);
     ask("q");
-    assert_int_equal(t.result.stop, GENERATE_STRING);
+    assert_int_equal(t.result.stop, TURN_STRING);
     assert_int_equal(t.shown.size, 78);
 }
 
@@ -589,7 +589,7 @@ static void test_a_limit_beyond_the_context(void **state)
     ask("q");
     assert_int_equal(t.result.n_tokens, 700);
     assert_int_equal(t.shown.size, 700);
-    assert_int_equal(t.result.stop, GENERATE_LIMIT);
+    assert_int_equal(t.result.stop, TURN_LIMIT);
 }
 
 int main(void)

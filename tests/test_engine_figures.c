@@ -155,65 +155,27 @@ static void perplexity_is_that_of_llama_cpp(void **state)
 
 /* ---- what it says, what it is ---- */
 
-static bool keep_text(void *context, const char *text, size_t size)
-{
-    buffer_append(context, text, size);
-    return true;
-}
-
-static struct tokens tokenize(const struct engine *engine, const char *text)
-{
-    struct tokens tokens = {0};
-    assert_int_equal(engine_tokenize(engine, text, strlen(text), 0, &tokens, NULL), STATUS_OK);
-    return tokens;
-}
-
-static struct generate_result generate(struct engine *engine, int32_t n_ctx, const char *prompt, int64_t n_predict,
-                                       const char *stop, struct buffer *text)
-{
-    struct session *session = open_session(engine, (struct session_options){.n_ctx = n_ctx});
-    struct tokens tokens = tokenize(engine, prompt);
-    sync_all(session, &tokens, NULL);
-    const struct sampler_options greedy = sampler_options_default();
-    struct sampler *sampler;
-    assert_int_equal(sampler_new(&greedy, engine_n_vocab(engine), &sampler, NULL), STATUS_OK);
-    const struct generate_options options = {n_predict, &stop, stop ? 1 : 0, keep_text, text};
-    struct generate_result result;
-    struct error error = {0};
-    if (session_generate(session, sampler, &options, &result, &error))
-        fail_msg("%s", error.text);
-    size_t n;
-    session_tokens(session, &n);
-    assert_int_equal(n, tokens.n + result.n_tokens);
-    sampler_free(sampler);
-    tokens_deinit(&tokens);
-    session_close(session);
-    return result;
-}
-
-static void generation_ends_where_it_should(void **state)
+static void greedy_answers_do_not_depend_on_threads(void **state)
 {
     (void)state;
-    struct engine *engine = open_engine(NULL, 2);
-    struct buffer text = {0}, cut = {0};
-    struct generate_result result = generate(engine, 256, "The capital of France is", 12, NULL, &text);
-    assert_int_equal(result.stop, GENERATE_LIMIT);
-    assert_int_equal(result.n_tokens, 12);
-    /* A stop string that begins in one token and ends in the next, cut out of what was just said. */
-    assert_true(text.size > 20);
-    char stop[8] = {0};
-    memcpy(stop, text.data + 11, 7);
-    result = generate(engine, 256, "The capital of France is", 12, stop, &cut);
-    assert_int_equal(result.stop, GENERATE_STRING);
-    assert_memory_equal(cut.data, text.data, cut.size);
-    assert_ptr_equal(strstr(text.data, stop), text.data + cut.size);
-    buffer_clear(&cut);
-    result = generate(engine, 10, "The capital of France is", -1, NULL, &cut);
-    assert_int_equal(result.stop, GENERATE_CONTEXT);
-    assert_int_equal(result.n_tokens, 5);
-    buffer_deinit(&text);
-    buffer_deinit(&cut);
-    engine_close(engine);
+    const char prompt[] = "def fibonacci(n):\n";
+    struct tokens said[2];
+    for (int n = 1; n <= 2; n++) {
+        struct engine *engine = open_engine(NULL, n);
+        struct session *session = open_session(engine, (struct session_options){.n_ctx = 256});
+        struct tokens tokens = {0};
+        assert_int_equal(engine_tokenize(engine, prompt, strlen(prompt), 0, &tokens, NULL), STATUS_OK);
+        sync_all(session, &tokens, NULL);
+        said[n - 1] = continue_greedily(engine, session, 48);
+        tokens_deinit(&tokens);
+        session_close(session);
+        engine_close(engine);
+    }
+    assert_int_equal(said[0].n, 48);
+    assert_int_equal(said[1].n, 48);
+    assert_memory_equal(said[0].ids, said[1].ids, 48 * sizeof *said[0].ids);
+    tokens_deinit(&said[0]);
+    tokens_deinit(&said[1]);
 }
 
 static void a_question_is_answered_and_ended(void **state)
@@ -232,17 +194,13 @@ static void a_question_is_answered_and_ended(void **state)
         n_ends += engine_token_is_end(engine, tokens.ids[i]);
     assert_int_equal(n_ends, 2);
     sync_all(session, &tokens, NULL);
-    const struct sampler_options greedy = sampler_options_default();
-    struct sampler *sampler;
-    assert_int_equal(sampler_new(&greedy, engine_n_vocab(engine), &sampler, NULL), STATUS_OK);
+    struct tokens said = continue_greedily(engine, session, 200);
+    assert_true(said.n < 200); /* the model ended it */
     struct buffer text = {0};
-    const struct generate_options options = {200, NULL, 0, keep_text, &text};
-    struct generate_result result;
-    assert_int_equal(session_generate(session, sampler, &options, &result, &error), STATUS_OK);
-    assert_int_equal(result.stop, GENERATE_END);
+    engine_decode(engine, said.ids, said.n, false, &text);
     assert_non_null(strstr(buffer_text(&text), "Paris"));
-    sampler_free(sampler);
     buffer_deinit(&text);
+    tokens_deinit(&said);
     tokens_deinit(&tokens);
     session_close(session);
     engine_close(engine);
@@ -269,7 +227,7 @@ int main(void)
         cmocka_unit_test(float_path_gives_what_transformers_gives),
         cmocka_unit_test(fast_path_gives_what_transformers_gives),
         cmocka_unit_test(perplexity_is_that_of_llama_cpp),
-        cmocka_unit_test(generation_ends_where_it_should),
+        cmocka_unit_test(greedy_answers_do_not_depend_on_threads),
         cmocka_unit_test(a_question_is_answered_and_ended),
         cmocka_unit_test(the_model_is_described),
     };
