@@ -7,11 +7,17 @@
 # only these.  Every test gets an environment, home, XDG folders and TMPDIR of its own.  It fails when it
 # writes into the home, when it crashes, takes longer than TEST_TIMEOUT seconds, or skips something: what was not tried
 # was not proved.  The last line counts.
+#
+# Tests named test_*_figures compare many numbers of whole texts with those of other programs.  Slow builds (asan, tsan)
+# and valgrind leave them out: they take no path that the other tests don't.
 set -u
 build=$1 tool=${2:-}
 limit=${TEST_TIMEOUT:-300}
+slow=
 wrap=()
+case $build in */asan | */tsan) slow=yes limit=$((limit * 3)) ;; esac
 if [ "$tool" = valgrind ]; then
+    slow=yes
     wrap=(valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite)
     limit=$((limit * 6))
 fi
@@ -37,8 +43,8 @@ run_one() { # NAME COMMAND...
         FATHOM_PROGRAM="$root/$build/fathom" FATHOM_TEST_DATA="$root/build/test-data" \
         FATHOM_TEST_MODEL="$root/build/test-data/models/SmolLM2-135M-Instruct.Q4_1.gguf" \
         ${FATHOM_CPU:+FATHOM_CPU="$FATHOM_CPU"} ${LSAN_OPTIONS:+LSAN_OPTIONS="$LSAN_OPTIONS"} \
-        ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=1}" UBSAN_OPTIONS=print_stacktrace=1 \
-        TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1}" PYTHON="${PYTHON:-python3}" CMOCKA_MESSAGE_OUTPUT=TAP PYTHONDONTWRITEBYTECODE=1 \
+        ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=1:allow_addr2line=1}" UBSAN_OPTIONS=print_stacktrace=1:allow_addr2line=1 \
+        TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:allow_addr2line=1}" PYTHON="${PYTHON:-python3}" CMOCKA_MESSAGE_OUTPUT=TAP PYTHONDONTWRITEBYTECODE=1 \
         timeout -k 10 "$limit" "$@" </dev/null || status=$?; } >"$work/log" 2>&1
 
     read -r good bad skipped planned < <(count_tap)
@@ -64,6 +70,7 @@ run_one() { # NAME COMMAND...
 }
 
 wanted() { # NAME
+    case $slow$1 in yes*_figures) return 1 ;; esac
     [ -z "${ONLY:-}" ] || [[ " $ONLY " == *" $1 "* ]]
 }
 
