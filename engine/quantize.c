@@ -78,6 +78,20 @@ static float greatest_magnitude(const float *x, int n)
     return greatest;
 }
 
+/* ---- weights ---- */
+
+/* The weights of a run: large numbers count more, by the typical size of the run.  With all weights alike, the plain error
+ * is less, but the model worse: the great weights are what it can't do without. */
+static void weigh(const float *x, int n, float *w)
+{
+    float sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += x[i] * x[i];
+    float size = sqrtf(sum / (float)n);
+    for (int i = 0; i < n; i++)
+        w[i] = size + greatest_magnitude(x + i, 1);
+}
+
 /* ---- even: x = scale * q ---- */
 
 /* Nearest codes; returns the weighted error. */
@@ -270,10 +284,12 @@ static const float ones[BLOCK] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
 
 static bool pack_q8_0(const float *x, unsigned char *block)
 {
-    float q[BLOCK], scale = half_rounded(greatest_magnitude(x, BLOCK) / 127);
+    float q[BLOCK];
+    uint16_t stored = half_for_steps(greatest_magnitude(x, BLOCK), 127);
+    float scale = float_from_half(stored);
     if (!half_holds(scale))
         return false;
-    store_u16(block, half_from_float(scale));
+    store_u16(block, stored);
     even_codes(x, ones, BLOCK, scale, 128, q);
     for (int i = 0; i < BLOCK; i++)
         block[2 + i] = (unsigned char)(int)q[i];
@@ -283,16 +299,18 @@ static bool pack_q8_0(const float *x, unsigned char *block)
 /* Codes of Q4_0 and Q5_0 less the offset that makes them unsigned, and the scale as a half. */
 static bool choose_even(const float *x, float half, float *q, uint16_t *stored)
 {
-    float extreme = 0, other[BLOCK];
+    float extreme = 0, w[BLOCK], other[BLOCK];
     for (int i = 0; i < BLOCK; i++)
         extreme = greatest_magnitude(x + i, 1) > greatest_magnitude(&extreme, 1) ? x[i] : extreme;
-    float simple = half_rounded(extreme / -half);
+    float simple = float_from_half(half_for_steps(greatest_magnitude(&extreme, 1), half));
+    simple = extreme > 0 ? -simple : simple;
     if (greatest_magnitude(x, BLOCK) > too_large || !half_holds(simple))
         return false;
-    float searched = half_rounded(even_search(x, ones, BLOCK, half));
-    float error = even_codes(x, ones, BLOCK, simple, half, q);
+    weigh(x, BLOCK, w);
+    float searched = half_rounded(even_search(x, w, BLOCK, half));
+    float error = even_codes(x, w, BLOCK, simple, half, q);
     *stored = half_from_float(simple);
-    if (half_holds(searched) && even_codes(x, ones, BLOCK, searched, half, other) < error) {
+    if (half_holds(searched) && even_codes(x, w, BLOCK, searched, half, other) < error) {
         memcpy(q, other, sizeof other);
         *stored = half_from_float(searched);
     }
@@ -302,19 +320,20 @@ static bool choose_even(const float *x, float half, float *q, uint16_t *stored)
 /* Codes of Q4_1 and Q5_1, scale and minimum as halves. */
 static bool choose_ranged(const float *x, float top, float *q, uint16_t stored[2])
 {
-    float low = x[0], high = x[0], other[BLOCK];
+    float low = x[0], high = x[0], w[BLOCK], other[BLOCK];
     for (int i = 1; i < BLOCK; i++) {
         low = x[i] < low ? x[i] : low;
         high = x[i] > high ? x[i] : high;
     }
     if (high > too_large || low < -too_large || !half_holds((high - low) / top) || !half_holds(low))
         return false;
-    struct ranged simple = {half_rounded((high - low) / top), half_rounded(low)};
-    struct ranged searched = ranged_search(x, ones, BLOCK, top, false);
+    weigh(x, BLOCK, w);
+    struct ranged simple = {float_from_half(half_for_steps(high - low, top)), half_rounded(low)};
+    struct ranged searched = ranged_search(x, w, BLOCK, top, false);
     searched = (struct ranged){half_rounded(searched.scale), half_rounded(searched.minimum)};
-    float error = ranged_codes(x, ones, BLOCK, simple, top, q);
+    float error = ranged_codes(x, w, BLOCK, simple, top, q);
     if (half_holds(searched.scale) && half_holds(searched.minimum) &&
-        ranged_codes(x, ones, BLOCK, searched, top, other) < error) {
+        ranged_codes(x, w, BLOCK, searched, top, other) < error) {
         memcpy(q, other, sizeof other);
         simple = searched;
     }
@@ -390,17 +409,6 @@ struct super {
     unsigned char s[8], t[8];
     float q[SUPER];
 };
-
-/* The weights of a run: large numbers count more, by the typical size of the run. */
-static void weigh(const float *x, int n, float *w)
-{
-    float sum = 0;
-    for (int i = 0; i < n; i++)
-        sum += x[i] * x[i];
-    float size = sqrtf(sum / (float)n);
-    for (int i = 0; i < n; i++)
-        w[i] = size + greatest_magnitude(x + i, 1);
-}
 
 /* The 6-bit scale and minimum of a run: the nearest to those wanted, or neighbours that do better. */
 static void choose_run(const float *x, const float *w, struct ranged wanted, float top, struct super *super, int run)
