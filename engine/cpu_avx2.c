@@ -5,7 +5,7 @@
  * would be a little faster, but their rounding moves log-probabilities by a tenth.)  Many tokens: some rows are unpacked to
  * floats that stay in the cache, and multiplied by the input as it is.
  *
- * One text per idea; a type is a few inlined lines: how 32 of its weights become 16-bit numbers (unpack_*). */
+ * One text per idea; a type is a few inlined lines in cpu_avx2_types.h. */
 #include "engine/cpu_kernels.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
@@ -15,27 +15,13 @@
 #include <math.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
-
-/* Loops over a tile's rows and tokens must vanish, or their accumulators live in memory.  clang does so by itself. */
-#if defined(__clang__)
-#define UNROLL
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
+#include "engine/cpu_avx2_types.h"
 
 static bool is_available(void)
 {
     unsigned a, b, c, d;
     bool has_f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
     return has_f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
-
-INLINE float half_at(const unsigned char *p)
-{
-    uint16_t half;
-    memcpy(&half, p, 2);
-    return _cvtsh_ss(half);
 }
 
 INLINE float sum_lanes(__m256 v)
@@ -52,198 +38,106 @@ INLINE __m128 sum_lanes4(const __m256 v[4])
     return _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
 }
 
-/* ---- 32 weights of each type as 16-bit numbers ---- */
-
-struct words32 {
-    __m256i first, second;     /* weights 0..15 and 16..31 in order, signed */
-    float scale, second_scale; /* of each half; the type says whether they may differ */
-    float min;                 /* weight = scale · q + min, where the type has one */
-};
-
-/* Block b of 32 in a row. */
-typedef struct words32 unpack_fn(const unsigned char *row, int64_t b);
-
-enum type_traits { PLAIN_SCALE = 0, HAS_MIN = 1, TWO_SCALES = 2 };
-
-INLINE __m128i load16(const unsigned char *p)
-{
-    return _mm_loadu_si128((const __m128i *)(const void *)p);
-}
-
-INLINE struct words32 unpack_q8_0(const unsigned char *row, int64_t b)
-{
-    const unsigned char *p = row + b * 34;
-    return (struct words32){_mm256_cvtepi8_epi16(load16(p + 2)), _mm256_cvtepi8_epi16(load16(p + 18)), half_at(p), 0,
-                            0};
-}
-
-/* 16 bytes of two nibbles each: the low ones are weights 0..15, the high ones 16..31. */
-INLINE struct words32 unpack_nibbles(const unsigned char *p, float scale, float min)
-{
-    __m256i both = _mm256_cvtepu8_epi16(load16(p));
-    return (struct words32){_mm256_and_si256(both, _mm256_set1_epi16(15)), _mm256_srli_epi16(both, 4), scale, 0, min};
-}
-
-INLINE struct words32 unpack_q4_0(const unsigned char *row, int64_t b)
-{
-    const unsigned char *p = row + b * 18;
-    float scale = half_at(p);
-    return unpack_nibbles(p + 2, scale, -8.0f * scale);
-}
-
-INLINE struct words32 unpack_q4_1(const unsigned char *row, int64_t b)
-{
-    const unsigned char *p = row + b * 20;
-    return unpack_nibbles(p + 4, half_at(p), half_at(p + 2));
-}
-
-/* 32 bits, one more for each weight, as 16 in each 16-bit number of two vectors: weight i takes bit i. */
-INLINE __m256i fifth_bits(uint32_t bits)
-{
-    const __m256i each =
-        _mm256_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, -32768);
-    __m256i set = _mm256_cmpeq_epi16(_mm256_and_si256(_mm256_set1_epi16((short)(uint16_t)bits), each), each);
-    return _mm256_and_si256(set, _mm256_set1_epi16(16));
-}
-
-INLINE struct words32 unpack_fives(const unsigned char *bits, const unsigned char *p, float scale, float min)
-{
-    uint32_t high;
-    memcpy(&high, bits, 4);
-    struct words32 w = unpack_nibbles(p, scale, min);
-    w.first = _mm256_or_si256(w.first, fifth_bits(high));
-    w.second = _mm256_or_si256(w.second, fifth_bits(high >> 16));
-    return w;
-}
-
-INLINE struct words32 unpack_q5_0(const unsigned char *row, int64_t b)
-{
-    const unsigned char *p = row + b * 22;
-    float scale = half_at(p);
-    return unpack_fives(p + 2, p + 6, scale, -16.0f * scale);
-}
-
-INLINE struct words32 unpack_q5_1(const unsigned char *row, int64_t b)
-{
-    const unsigned char *p = row + b * 24;
-    return unpack_fives(p + 4, p + 8, half_at(p), half_at(p + 2));
-}
-
-/* The 6-bit scale and minimum of block k of 8, out of 12 bytes: four of each whole in the low bits of bytes 0..3 and 4..7;
- * of the later ones the low nibbles stand in bytes 8..11, the high pairs above the earlier ones. */
-INLINE void scale_and_min(const unsigned char *p, int k, int *scale, int *min)
-{
-    if (k < 4) {
-        *scale = p[k] & 63;
-        *min = p[k + 4] & 63;
-    } else {
-        *scale = (p[k + 4] & 15) | (p[k - 4] >> 6 << 4);
-        *min = p[k + 4] >> 4 | (p[k] >> 6 << 4);
-    }
-}
-
-/* 256 weights: two halves for all, 12 bytes of scales and minima, 128 bytes of nibbles: weights 64j..64j+31 are the low
- * ones of bytes 32j.., the next 32 the high ones. */
-INLINE struct words32 unpack_q4_k(const unsigned char *row, int64_t b)
-{
-    const unsigned char *p = row + b / 8 * 144, *q = p + 16 + b % 8 / 2 * 32;
-    int scale, min;
-    scale_and_min(p + 4, (int)(b % 8), &scale, &min);
-    __m128i shift = _mm_cvtsi32_si128((int)(b % 2) * 4);
-    __m256i mask = _mm256_set1_epi16(15), first = _mm256_cvtepu8_epi16(load16(q)),
-            second = _mm256_cvtepu8_epi16(load16(q + 16));
-    return (struct words32){_mm256_and_si256(_mm256_srl_epi16(first, shift), mask),
-                            _mm256_and_si256(_mm256_srl_epi16(second, shift), mask), half_at(p) * (float)scale, 0,
-                            -half_at(p + 2) * (float)min};
-}
-
-/* As Q4_K, with 32 bytes before the nibbles: bit k of byte i is the fifth bit of weight 32k + i. */
-INLINE struct words32 unpack_q5_k(const unsigned char *row, int64_t b)
-{
-    const unsigned char *p = row + b / 8 * 176, *q = p + 48 + b % 8 / 2 * 32;
-    int scale, min, k = (int)(b % 8);
-    scale_and_min(p + 4, k, &scale, &min);
-    __m128i shift = _mm_cvtsi32_si128(k % 2 * 4), bit = _mm_cvtsi32_si128(k);
-    __m256i mask = _mm256_set1_epi16(15), one = _mm256_set1_epi16(1), w[2];
-    UNROLL
-    for (int i = 0; i < 2; i++) {
-        __m256i low = _mm256_and_si256(_mm256_srl_epi16(_mm256_cvtepu8_epi16(load16(q + 16 * i)), shift), mask);
-        __m256i high = _mm256_and_si256(_mm256_srl_epi16(_mm256_cvtepu8_epi16(load16(p + 16 + 16 * i)), bit), one);
-        w[i] = _mm256_or_si256(low, _mm256_slli_epi16(high, 4));
-    }
-    return (struct words32){w[0], w[1], half_at(p) * (float)scale, 0, -half_at(p + 2) * (float)min};
-}
-
-/* 256 weights: 128 bytes of low nibbles, 64 bytes of high pairs, 16 scales of 16 weights each, the scale of all.
- * In each half of 128, weights 32k..32k+31 take the low (k < 2) or high nibbles of bytes 32·(k mod 2).., and bits 2k of
- * the half's 32 bytes of pairs. */
-INLINE struct words32 unpack_q6_k(const unsigned char *row, int64_t b)
-{
-    const unsigned char *p = row + b / 8 * 210;
-    int half = (int)(b % 8) / 4, k = (int)(b % 4);
-    __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)(p + half * 64 + k % 2 * 32));
-    __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(p + 128 + half * 32));
-    low = _mm256_and_si256(_mm256_srl_epi16(low, _mm_cvtsi32_si128(k / 2 * 4)), _mm256_set1_epi8(15));
-    high = _mm256_and_si256(_mm256_srl_epi16(high, _mm_cvtsi32_si128(k * 2)), _mm256_set1_epi8(3));
-    __m256i q = _mm256_sub_epi8(_mm256_or_si256(low, _mm256_slli_epi16(high, 4)), _mm256_set1_epi8(32));
-    float scale = half_at(p + 208);
-    return (struct words32){_mm256_cvtepi8_epi16(_mm256_castsi256_si128(q)),
-                            _mm256_cvtepi8_epi16(_mm256_extracti128_si256(q, 1)),
-                            scale * (float)(int8_t)p[192 + b % 8 * 2], scale * (float)(int8_t)p[193 + b % 8 * 2], 0};
-}
-
 /* ---- few tokens: 16-bit weights against the 16-bit input ---- */
 
 enum { ROWS = 4 }; /* rows whose blocks are in flight at a time */
 
-/* Sums of rows 0..n_rows-1 against one token's input. */
-INLINE void dot_words(unpack_fn *unpack, int traits, int n_rows, const unsigned char *rows, size_t row_bytes,
-                      const int16_t *q, const float *scale, const float *sum, int64_t n_blocks, float *out)
+/* What a type is to a kernel, all of it known when it is compiled. */
+struct type {
+    group_fn *group;
+    words_fn *words;
+    int n_blocks; /* a group: 1 or 8 */
+    size_t bytes; /* a group */
+    int traits;
+};
+
+/* The scales of a group's blocks times those of the input, for each half of a block. */
+struct scales {
+    float first[8], second[8];
+};
+
+INLINE struct scales scale_group(struct type type, const unsigned char *p, const float *scale, const float *sum,
+                                 __m256 *minima)
 {
-    __m256 total[ROWS];
-    float minima[ROWS];
-    UNROLL
-    for (int r = 0; r < n_rows; r++) {
-        total[r] = _mm256_setzero_ps();
-        minima[r] = 0;
+    struct group group = type.group(p);
+    struct scales scales;
+    if (type.n_blocks == 1) {
+        scales.first[0] = _mm256_cvtss_f32(group.scale) * scale[0];
+        if (type.traits & HAS_MIN)
+            *minima = _mm256_add_ps(*minima, _mm256_set_ps(0, 0, 0, 0, 0, 0, 0, _mm256_cvtss_f32(group.min) * sum[0]));
+        return scales;
     }
-    for (int64_t b = 0; b < n_blocks; b++) {
-        __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)(q + b * 32));
-        __m256i second = _mm256_loadu_si256((const __m256i *)(const void *)(q + b * 32 + 16));
+    __m256 input = _mm256_loadu_ps(scale);
+    _mm256_storeu_ps(scales.first, _mm256_mul_ps(group.scale, input));
+    if (type.traits & TWO_SCALES)
+        _mm256_storeu_ps(scales.second, _mm256_mul_ps(group.second_scale, input));
+    if (type.traits & HAS_MIN)
+        *minima = _mm256_fmadd_ps(group.min, _mm256_loadu_ps(sum), *minima);
+    return scales;
+}
+
+/* Sums of rows 0..n_rows-1 against one token's input.  Each is one accumulator over the blocks in order. */
+INLINE void dot_words(struct type type, int n_rows, const unsigned char *rows, size_t row_bytes, const int16_t *q,
+                      const float *scale, const float *sum, int64_t n_groups, float *out)
+{
+    __m256 total[ROWS], minima[ROWS];
+    struct scales scales[ROWS];
+    UNROLL
+    for (int r = 0; r < n_rows; r++)
+        total[r] = minima[r] = _mm256_setzero_ps();
+    for (int64_t g = 0; g < n_groups; g++, q += 32 * type.n_blocks, scale += type.n_blocks, sum += type.n_blocks) {
+        const unsigned char *p = rows + (size_t)g * type.bytes;
         UNROLL
-        for (int r = 0; r < n_rows; r++) {
-            struct words32 w = unpack(rows + (size_t)r * row_bytes, b);
-            __m256i a = _mm256_madd_epi16(w.first, first), c = _mm256_madd_epi16(w.second, second);
-            if (traits & TWO_SCALES) {
-                total[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(a), _mm256_set1_ps(w.scale * scale[b]), total[r]);
-                total[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(c), _mm256_set1_ps(w.second_scale * scale[b]), total[r]);
-            } else {
-                __m256 sums = _mm256_cvtepi32_ps(_mm256_add_epi32(a, c));
-                total[r] = _mm256_fmadd_ps(sums, _mm256_set1_ps(w.scale * scale[b]), total[r]);
+        for (int r = 0; r < n_rows; r++)
+            scales[r] = scale_group(type, p + (size_t)r * row_bytes, scale, sum, &minima[r]);
+        UNROLL
+        for (int k = 0; k < type.n_blocks; k++) {
+            __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)(q + k * 32));
+            __m256i second = _mm256_loadu_si256((const __m256i *)(const void *)(q + k * 32 + 16));
+            UNROLL
+            for (int r = 0; r < n_rows; r++) {
+                struct words32 w = type.words(p + (size_t)r * row_bytes, k);
+                __m256i a = _mm256_madd_epi16(w.first, first), c = _mm256_madd_epi16(w.second, second);
+                __m256 x = _mm256_broadcast_ss(&scales[r].first[k]);
+                if (type.traits & TWO_SCALES) {
+                    __m256 y = _mm256_broadcast_ss(&scales[r].second[k]);
+                    total[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(a), x, total[r]);
+                    total[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(c), y, total[r]);
+                } else {
+                    total[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(a, c)), x, total[r]);
+                }
             }
-            if (traits & HAS_MIN)
-                minima[r] += w.min * sum[b];
         }
     }
     UNROLL
     for (int r = 0; r < n_rows; r++)
-        out[r] = sum_lanes(total[r]) + minima[r];
+        out[r] = sum_lanes(_mm256_add_ps(total[r], minima[r]));
 }
 
 /* ---- many tokens: rows unpacked to floats, then tiles of rows and tokens ---- */
 
-INLINE void unpack_floats(unpack_fn *unpack, int traits, const unsigned char *row, int64_t n_blocks, float *out)
+INLINE void unpack_floats(struct type type, const unsigned char *row, int64_t n_groups, float *out)
 {
-    for (int64_t b = 0; b < n_blocks; b++) {
-        struct words32 w = unpack(row, b);
-        __m256 min = _mm256_set1_ps(traits & HAS_MIN ? w.min : 0), first = _mm256_set1_ps(w.scale);
-        __m256 second = traits & TWO_SCALES ? _mm256_set1_ps(w.second_scale) : first;
-        __m128i q[4] = {_mm256_castsi256_si128(w.first), _mm256_extracti128_si256(w.first, 1),
-                        _mm256_castsi256_si128(w.second), _mm256_extracti128_si256(w.second, 1)};
+    for (int64_t g = 0; g < n_groups; g++) {
+        const unsigned char *p = row + (size_t)g * type.bytes;
+        struct group group = type.group(p);
+        float scale[8], second_scale[8], min[8] = {0};
+        _mm256_storeu_ps(scale, group.scale);
+        _mm256_storeu_ps(second_scale, type.traits & TWO_SCALES ? group.second_scale : group.scale);
+        if (type.traits & HAS_MIN)
+            _mm256_storeu_ps(min, group.min);
         UNROLL
-        for (int i = 0; i < 4; i++)
-            _mm256_storeu_ps(out + b * 32 + i * 8, _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(q[i])),
-                                                                   i < 2 ? first : second, min));
+        for (int k = 0; k < type.n_blocks; k++, out += 32) {
+            struct words32 w = type.words(p, k);
+            __m256 low = _mm256_set1_ps(min[k]), first = _mm256_set1_ps(scale[k]),
+                   second = _mm256_set1_ps(second_scale[k]);
+            __m128i q[4] = {_mm256_castsi256_si128(w.first), _mm256_extracti128_si256(w.first, 1),
+                            _mm256_castsi256_si128(w.second), _mm256_extracti128_si256(w.second, 1)};
+            UNROLL
+            for (int i = 0; i < 4; i++)
+                _mm256_storeu_ps(out + i * 8, _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(q[i])),
+                                                              i < 2 ? first : second, low));
+        }
     }
 }
 
@@ -361,8 +255,8 @@ INLINE void put(const struct matmul_out *out, int64_t row, int32_t token, float 
     *to = out->accumulate ? *to + value : value;
 }
 
-INLINE void matmul_few(unpack_fn *unpack, int traits, const struct weight *weight, const unsigned char *data,
-                       int64_t begin, int64_t end, const struct activation *x, const struct matmul_out *out)
+INLINE void matmul_few(struct type type, const struct weight *weight, const unsigned char *data, int64_t begin,
+                       int64_t end, const struct activation *x, const struct matmul_out *out)
 {
     int64_t n_blocks = x->n_cols / 32;
     for (int64_t row = begin; row < end; row += ROWS) {
@@ -373,11 +267,11 @@ INLINE void matmul_few(unpack_fn *unpack, int traits, const struct weight *weigh
             const float *scale = x->scale + t * n_blocks, *sum = x->sum + t * n_blocks;
             float value[ROWS];
             if (n_rows == ROWS)
-                dot_words(unpack, traits, ROWS, rows, weight->row_bytes, q, scale, sum, n_blocks, value);
+                dot_words(type, ROWS, rows, weight->row_bytes, q, scale, sum, n_blocks / type.n_blocks, value);
             else
                 for (int r = 0; r < n_rows; r++)
-                    dot_words(unpack, traits, 1, rows + (size_t)r * weight->row_bytes, weight->row_bytes, q, scale, sum,
-                              n_blocks, value + r);
+                    dot_words(type, 1, rows + (size_t)r * weight->row_bytes, weight->row_bytes, q, scale, sum,
+                              n_blocks / type.n_blocks, value + r);
             for (int r = 0; r < n_rows; r++)
                 put(out, row + r, t, value[r]);
         }
@@ -441,16 +335,18 @@ struct type_kernels {
     bool takes_words;
 };
 
-#define QUANTISED_TYPE(name, traits)                                                                                   \
+#define QUANTISED_TYPE(name, n_blocks, bytes, traits)                                                                  \
     static void few_##name(const struct weight *weight, const unsigned char *data, int64_t begin, int64_t end,         \
                            const struct activation *x, const struct matmul_out *out)                                   \
     {                                                                                                                  \
-        matmul_few(unpack_##name, traits, weight, data, begin, end, x, out);                                           \
+        const struct type type = {group_##name, words_##name, n_blocks, bytes, traits};                                \
+        matmul_few(type, weight, data, begin, end, x, out);                                                            \
     }                                                                                                                  \
     static void rows_##name(const struct weight *weight, const unsigned char *rows, int64_t n_rows, float *out)        \
     {                                                                                                                  \
+        const struct type type = {group_##name, words_##name, n_blocks, bytes, traits};                                \
         for (int64_t r = 0; r < n_rows; r++)                                                                           \
-            unpack_floats(unpack_##name, traits, rows + (size_t)r * weight->row_bytes, weight->n_cols / 32,            \
+            unpack_floats(type, rows + (size_t)r * weight->row_bytes, weight->n_cols / (32 * (n_blocks)),              \
                           out + r * weight->n_cols);                                                                   \
     }
 
@@ -461,14 +357,14 @@ struct type_kernels {
         matmul_few_floats(load_##name, weight, data, begin, end, x, out);                                              \
     }
 
-QUANTISED_TYPE(q8_0, PLAIN_SCALE)
-QUANTISED_TYPE(q4_0, HAS_MIN)
-QUANTISED_TYPE(q4_1, HAS_MIN)
-QUANTISED_TYPE(q5_0, HAS_MIN)
-QUANTISED_TYPE(q5_1, HAS_MIN)
-QUANTISED_TYPE(q4_k, HAS_MIN)
-QUANTISED_TYPE(q5_k, HAS_MIN)
-QUANTISED_TYPE(q6_k, TWO_SCALES)
+QUANTISED_TYPE(q8_0, 1, 34, PLAIN_SCALE)
+QUANTISED_TYPE(q4_0, 1, 18, HAS_MIN)
+QUANTISED_TYPE(q4_1, 1, 20, HAS_MIN)
+QUANTISED_TYPE(q5_0, 1, 22, HAS_MIN)
+QUANTISED_TYPE(q5_1, 1, 24, HAS_MIN)
+QUANTISED_TYPE(q4_k, 8, 144, HAS_MIN)
+QUANTISED_TYPE(q5_k, 8, 176, HAS_MIN)
+QUANTISED_TYPE(q6_k, 8, 210, TWO_SCALES)
 PLAIN_TYPE(f32)
 PLAIN_TYPE(f16)
 PLAIN_TYPE(bf16)
