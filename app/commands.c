@@ -3,6 +3,7 @@
 #include "app/command.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,23 +160,50 @@ struct sampler_options settings_sampler(const struct settings *settings)
     return options;
 }
 
+enum { MAX_LORAS = 16 };
+
+/* FILE[:SCALE]: a number behind the last colon is the scale, anything else belongs to the name. */
+static enum status read_loras(const struct text_list *list, struct arena *texts, struct engine_lora loras[MAX_LORAS],
+                              struct error *error)
+{
+    if (list->n > MAX_LORAS)
+        return error_set(error, STATUS_ARGUMENT, "--lora: %zu adapters: at most %d", list->n, MAX_LORAS);
+    for (size_t i = 0; i < list->n; i++) {
+        const char *text = list->items[i], *colon = strrchr(text, ':');
+        char *end = NULL;
+        float scale = colon && colon[1] ? strtof(colon + 1, &end) : 1.0f;
+        bool is_scaled = end && *end == 0 && end != colon + 1;
+        if (is_scaled && !isfinite(scale))
+            return error_set(error, STATUS_ARGUMENT, "--lora: %.120s: the scale is not a number", text);
+        loras[i].scale = is_scaled ? scale : 1.0f;
+        loras[i].path = arena_copy_text(texts, text, is_scaled ? (size_t)(colon - text) : strlen(text));
+        if (!loras[i].path)
+            return error_set(error, STATUS_MEMORY, "out of memory");
+    }
+    return STATUS_OK;
+}
+
 enum status settings_open_engine(const struct settings *settings, struct engine **out, struct error *error)
 {
     static const char *const backends[] = {[BACKEND_AUTO] = "auto", [BACKEND_CPU] = "cpu", [BACKEND_CUDA] = "cuda"};
     struct buffer path = {0};
-    if (settings->lora.n)
-        return error_set(error, STATUS_UNSUPPORTED, "--lora: %.120s: this version loads no adapters (leave it out)",
-                         settings->lora.items[0]);
+    struct engine_lora loras[MAX_LORAS];
+    struct arena texts = {0};
     enum status status = models_resolve(settings->model, &path, error);
+    if (status == STATUS_OK)
+        status = read_loras(&settings->lora, &texts, loras, error);
     if (status == STATUS_OK) {
         struct engine_options options = {.model_path = buffer_text(&path),
                                          .backend = backends[settings->backend],
                                          .cpu = settings->cpu,
                                          .chat_template = settings->chat_template,
                                          .n_threads = (int)settings->threads,
+                                         .loras = loras,
+                                         .n_loras = settings->lora.n,
                                          .force = settings->force};
         status = engine_open(&options, out, error);
     }
+    arena_deinit(&texts);
     buffer_deinit(&path);
     return status;
 }

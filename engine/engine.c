@@ -2,6 +2,7 @@
 #include "engine/engine_private.h"
 #include "engine/cpu.h"
 #include "engine/kvcache.h"
+#include "engine/lora.h"
 #include "engine/memory.h"
 #include "engine/model_info.h"
 
@@ -80,6 +81,9 @@ static enum status load(struct engine *engine, const struct engine_options *opti
         (status = check_vocabulary(engine->model, engine->tokenizer, error)) ||
         (status = open_backend(engine, options, error)))
         return status;
+    for (size_t i = 0; i < options->n_loras; i++)
+        if ((status = lora_add(engine->model, options->loras[i].path, options->loras[i].scale, error)))
+            return status;
     status = find_chat(engine->model->gguf, options->chat_template, &engine->chat, &engine->chat_error);
     if (status && options->chat_template)
         return error_set(error, status, "%s", engine->chat_error.text);

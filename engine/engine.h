@@ -102,13 +102,20 @@ void model_quantize_types(struct buffer *out, const char *between);
 
 /* ---- opening a model ---- */
 
+struct engine_lora {
+    const char *path;
+    float scale; /* 1: as trained */
+};
+
 struct engine_options {
     const char *model_path;
     const char *backend; /* "auto", "cpu", "cuda"; NULL is auto */
     const char *cpu; /* instruction set to force: "scalar", "avx2", ...; NULL: $FATHOM_CPU, else the best of this CPU */
-    const char *chat_template; /* name that overrides recognition; NULL: by the file */
-    int n_threads;             /* 0: the physical cores */
-    bool force;                /* load even where memory seems not to suffice */
+    const char *chat_template;       /* name that overrides recognition; NULL: by the file */
+    int n_threads;                   /* 0: the physical cores */
+    const struct engine_lora *loras; /* adapters (n_loras) that are added to the weights' products */
+    size_t n_loras;
+    bool force; /* load even where memory seems not to suffice */
 };
 
 struct engine;

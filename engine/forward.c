@@ -14,10 +14,11 @@ struct part {
     int64_t width; /* numbers a token; 0: not needed */
 };
 
-enum { N_PARTS = 17 };
+enum { N_PARTS = 18 };
 
-static void list_parts(struct workspace *w, const struct hparams *h, struct part parts[N_PARTS])
+static void list_parts(struct workspace *w, const struct model *model, struct part parts[N_PARTS])
 {
+    const struct hparams *h = &model->hparams;
     const struct expert_hparams *experts = &h->experts;
     int64_t n_head = h->n_head, shared = (int64_t)experts->n_ff * experts->n_shared;
     int64_t latent = h->kv_lora_rank, n_rot = latent ? h->rope.n_rot : 0;
@@ -31,6 +32,7 @@ static void list_parts(struct workspace *w, const struct hparams *h, struct part
         {&w->attended, n_head * h->n_embd_head_v},
         {&w->gate, ffn},
         {&w->up, ffn},
+        {&w->lora, model->n_lora_rank},
         {&w->q_bottleneck, h->q_lora_rank},
         {&w->latent, latent},
         {&w->k_rope, n_rot},
@@ -51,7 +53,7 @@ enum status workspace_init(struct workspace *workspace, struct backend *backend,
     const struct hparams *h = &model->hparams;
     *workspace = (struct workspace){.backend = backend, .n_slice = n_slice, .n_logits = 1};
     struct part parts[N_PARTS];
-    list_parts(workspace, h, parts);
+    list_parts(workspace, model, parts);
     for (size_t i = 0; i < N_PARTS; i++) {
         if (parts[i].width == 0)
             continue;
@@ -68,7 +70,7 @@ void workspace_deinit(struct workspace *workspace)
 {
     if (!workspace->backend)
         return;
-    const struct hparams none = {0};
+    const struct model none = {0};
     struct part parts[N_PARTS];
     list_parts(workspace, &none, parts);
     for (size_t i = 0; i < N_PARTS; i++)
@@ -90,6 +92,22 @@ enum status workspace_reserve_logits(struct workspace *workspace, const struct m
     workspace->logits = logits;
     workspace->n_logits = n;
     return STATUS_OK;
+}
+
+/* ---- products ---- */
+
+/* The products of one input, and what adapters add to them: b · (a · x). */
+static void multiply(struct workspace *w, const struct product *products, int32_t n_products, const float *x,
+                     int32_t n_tokens)
+{
+    const struct backend_ops *ops = w->backend->ops;
+    ops->matmul(w->backend, products, n_products, x, n_tokens);
+    for (int32_t i = 0; i < n_products; i++)
+        for (const struct lora_pair *pair = products[i].weight->lora; pair; pair = pair->next) {
+            const struct product down = {&pair->a, NULL, w->lora, false}, up = {&pair->b, NULL, products[i].out, true};
+            ops->matmul(w->backend, &down, 1, x, n_tokens);
+            ops->matmul(w->backend, &up, 1, w->lora, n_tokens);
+        }
 }
 
 /* ---- attention ---- */
@@ -115,7 +133,7 @@ static void attend_plain(const struct model *model, const struct layer *layer, i
         {&layer->attn_k, if_there(&layer->attn_k_bias), w->k, false},
         {&layer->attn_v, if_there(&layer->attn_v_bias), w->v, false},
     };
-    ops->matmul(w->backend, projections, 3, w->normed, slice->n);
+    multiply(w, projections, 3, w->normed, slice->n);
     if (layer->attn_q_norm.data) {
         ops->norm(w->backend, w->q, w->q, &layer->attn_q_norm, NULL, slice->n * h->n_head, h->norm_epsilon, index);
         ops->norm(w->backend, w->k, w->k, &layer->attn_k_norm, NULL, slice->n * h->n_head_kv, h->norm_epsilon, index);
@@ -149,12 +167,12 @@ static void attend_latent(const struct model *model, const struct layer *layer, 
         {&rope_rows, NULL, w->k_rope, false},
         {h->q_lora_rank ? &layer->attn_q_a : &layer->attn_q, NULL, h->q_lora_rank ? w->q_bottleneck : w->q, false},
     };
-    ops->matmul(w->backend, projections, 3, w->normed, slice->n);
+    multiply(w, projections, 3, w->normed, slice->n);
     if (h->q_lora_rank) {
         ops->norm(w->backend, w->q_bottleneck, w->q_bottleneck, &layer->attn_q_a_norm, NULL, slice->n, h->norm_epsilon,
                   index);
         const struct product queries = {&layer->attn_q_b, NULL, w->q, false};
-        ops->matmul(w->backend, &queries, 1, w->q_bottleneck, slice->n);
+        multiply(w, &queries, 1, w->q_bottleneck, slice->n);
     }
     ops->norm(w->backend, w->latent, w->latent, &layer->attn_kv_a_norm, NULL, slice->n, h->norm_epsilon, index);
     const struct rope_settings rope = rope_of(model);
@@ -182,15 +200,15 @@ static void ffn_dense(const struct model *model, const struct layer *layer, stru
     const struct product up = {&layer->ffn_up, if_there(&layer->ffn_up_bias), w->up, false};
     const struct product down = {&layer->ffn_down, if_there(&layer->ffn_down_bias), w->x, true};
     if (model->family->ffn == FFN_GELU) {
-        ops->matmul(w->backend, &up, 1, w->normed, n_tokens);
+        multiply(w, &up, 1, w->normed, n_tokens);
         ops->gelu(w->backend, w->up, n);
-        ops->matmul(w->backend, &down, 1, w->up, n_tokens);
+        multiply(w, &down, 1, w->up, n_tokens);
         return;
     }
     const struct product gate_up[] = {{&layer->ffn_gate, NULL, w->gate, false}, up};
-    ops->matmul(w->backend, gate_up, 2, w->normed, n_tokens);
+    multiply(w, gate_up, 2, w->normed, n_tokens);
     ops->silu_gate(w->backend, w->gate, w->up, n);
-    ops->matmul(w->backend, &down, 1, w->gate, n_tokens);
+    multiply(w, &down, 1, w->gate, n_tokens);
 }
 
 /* The experts that the router chose for each token, weighted, and what all tokens share. */
@@ -199,7 +217,7 @@ static void ffn_experts(const struct model *model, const struct layer *layer, st
     const struct expert_hparams *experts = &model->hparams.experts;
     const struct backend_ops *ops = w->backend->ops;
     const struct product router = {&layer->router, NULL, w->router_logits, false};
-    ops->matmul(w->backend, &router, 1, w->normed, n_tokens);
+    multiply(w, &router, 1, w->normed, n_tokens);
     ops->route(w->backend, w->router_logits, if_there(&layer->router_bias), n_tokens, experts);
     const struct product gate_up[] = {{&layer->experts_gate, NULL, w->pairs_gate, false},
                                       {&layer->experts_up, NULL, w->pairs_up, false}};
@@ -213,10 +231,10 @@ static void ffn_experts(const struct model *model, const struct layer *layer, st
         return;
     const struct product shared[] = {{&layer->shared_gate, NULL, w->gate, false},
                                      {&layer->shared_up, NULL, w->up, false}};
-    ops->matmul(w->backend, shared, 2, w->normed, n_tokens);
+    multiply(w, shared, 2, w->normed, n_tokens);
     ops->silu_gate(w->backend, w->gate, w->up, (size_t)n_tokens * (size_t)layer->shared_up.n_rows);
     const struct product shared_down = {&layer->shared_down, NULL, w->x, true};
-    ops->matmul(w->backend, &shared_down, 1, w->gate, n_tokens);
+    multiply(w, &shared_down, 1, w->gate, n_tokens);
 }
 
 /* ---- all layers ---- */
@@ -231,7 +249,7 @@ static void evaluate_layer(const struct model *model, int32_t index, struct work
               h->norm_epsilon, index);
     (model->family->latent ? attend_latent : attend_plain)(model, layer, index, w, cache, slice);
     const struct product output = {&layer->attn_output, if_there(&layer->attn_output_bias), w->x, true};
-    ops->matmul(w->backend, &output, 1, w->attended, slice->n);
+    multiply(w, &output, 1, w->attended, slice->n);
     ops->norm(w->backend, w->normed, w->x, &layer->ffn_norm, if_there(&layer->ffn_norm_bias), slice->n, h->norm_epsilon,
               index);
     (layer->router.data ? ffn_experts : ffn_dense)(model, layer, w, slice->n);
@@ -254,7 +272,7 @@ enum status forward_slice(const struct model *model, struct workspace *w, struct
         ops->norm(w->backend, w->normed, last, &model->output_norm, if_there(&model->output_norm_bias), slice->n_logits,
                   h->norm_epsilon, h->n_layer);
         const struct product output = {&model->output, NULL, w->logits, false};
-        ops->matmul(w->backend, &output, 1, w->normed, slice->n_logits);
+        multiply(w, &output, 1, w->normed, slice->n_logits);
     }
     size_t n_numbers = (size_t)slice->n_logits * (size_t)h->n_vocab;
     enum status status = ops->read(w->backend, logits, w->logits, n_numbers, error);

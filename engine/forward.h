@@ -17,6 +17,7 @@ struct workspace {
     float *q, *k, *v; /* (n_slice, n_head * k), (n_slice, cache_k), (n_slice, cache_v) */
     float *attended;  /* (n_slice, n_head * v) */
     float *gate, *up; /* (n_slice, n_ff), or that of the shared experts where it is wider */
+    float *lora;      /* (n_slice, n_lora_rank) */
     float *logits;    /* (n_logits, n_vocab) */
     int32_t n_logits; /* rows of logits that there is memory for */
     /* latent attention */

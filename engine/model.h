@@ -10,13 +10,22 @@
 #include "engine/gguf.h"
 #include "engine/quant.h"
 
+struct lora_pair;
+
 /* n_mats matrices (experts; else 1) of n_rows rows of n_cols numbers each: out[row] = sum over col of w[row][col] * in[col]. */
 struct weight {
     const char *name; /* of the tensor; NULL: the model has none */
     enum quant_type type;
     int64_t n_cols, n_rows, n_mats;
-    size_t row_bytes, mat_bytes; /* from one row to the next, from one matrix to the next */
-    const unsigned char *data;   /* borrowed from the gguf, or in a backend's memory */
+    size_t row_bytes, mat_bytes;  /* from one row to the next, from one matrix to the next */
+    const unsigned char *data;    /* borrowed from the gguf, or in a backend's memory */
+    const struct lora_pair *lora; /* what adapters add to the product; NULL: nothing */
+};
+
+/* w becomes w + b · a, without being changed: a (rank, n_cols), b (n_rows, rank), whose scale is already in it. */
+struct lora_pair {
+    struct weight a, b;
+    const struct lora_pair *next;
 };
 
 /* No row of a weight is wider, so that a thread can unpack one into its scratch. */
@@ -118,6 +127,7 @@ struct model {
     struct layer *layers;                        /* n_layer */
     uint64_t n_params, n_active;                 /* all numbers; those that one token's evaluation uses */
     uint64_t bytes_per_token;                    /* weight bytes read to decode one token */
+    int32_t n_lora_rank;                         /* the greatest rank of its adapters; 0: none */
     struct arena arena;                          /* layers, names, and the weights that were made at load */
 };
 

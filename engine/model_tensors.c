@@ -253,6 +253,25 @@ enum status model_bind_tensors(struct model *model, struct error *error)
     return status ? status : refuse_unknown_tensors(model, error);
 }
 
+/* The rows of these matrices are used apart, or by head. */
+static bool is_split(const struct tensor_row *row)
+{
+    return row->mats != DIM_ONE || row->cols == DIM_KV_LORA || row->rows == DIM_KV_A;
+}
+
+struct weight *model_find_adaptable(struct model *model, const char *name)
+{
+    if (strcmp(name, "output.weight") == 0)
+        return model->output.data && model->output.data != model->token_embd.data ? &model->output : NULL;
+    for (int32_t i = 0; i < model->hparams.n_layer; i++)
+        for (size_t k = 0; k < N_LAYER_ROWS; k++) {
+            struct weight *weight = weight_at(&model->layers[i], &layer_rows[k]);
+            if (weight->data && weight->n_rows > 1 && weight->name && strcmp(weight->name, name) == 0)
+                return is_split(&layer_rows[k]) ? NULL : weight;
+        }
+    return NULL;
+}
+
 /* ---- what is counted ---- */
 
 static bool is_of_experts(const struct tensor_row *row)
