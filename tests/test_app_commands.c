@@ -234,8 +234,8 @@ static void eval_refuses_what_makes_no_sense(void **state)
                    "fathom: --tokens: the list is empty (it takes at least one id)\n");
     expect_failure(WORDS("eval", "--tokens", "260"), EXIT_USAGE,
                    "fathom: --tokens: \"260\" is no number from 0 to 259 (ids are those of this model's vocabulary)\n");
-    expect_failure(WORDS("eval", "--tokens", "1", "-c", "1", "--lora", "a.gguf"), EXIT_FAILED,
-                   "fathom: --lora: a.gguf: this version loads no adapters (leave it out)\n");
+    expect_failure(WORDS("eval", "--tokens", "1", "--lora", "a.gguf:inf"), EXIT_USAGE,
+                   "fathom: --lora: a.gguf:inf: the scale is not a number\n");
     expect_failure(WORDS("eval", "--tokens", "1,2", "-c", "1"), EXIT_FAILED,
                    "fathom: 2 tokens do not fit a context of 1\n");
     fake_engine.sync_status = STATUS_NUMERIC;

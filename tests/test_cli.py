@@ -412,7 +412,8 @@ def an_answer_as_json():
 
 @test
 def adapters_and_cuda_are_refused_clearly():
-    fails(run("-p", "hi", "--lora", "a.gguf"), 3, "--lora")
+    fails(run("-p", "hi", "--lora", "a.gguf"), 3, "a.gguf")
+    fails(run("-p", "hi", "--lora", MODEL), 3, "LoRA")
     result = run("-p", "hi", "--backend", "cuda", "-n", "1", "--no-save")
     check(result.status == 0 or (result.status == 3 and b"cuda" in result.err.lower()))
 
