@@ -68,7 +68,9 @@ static enum exit_status run(const struct command_context *context)
     const char *out = context->arguments[1];
     uint64_t begin = clock_now_ns();
     context->progress->unit = "MB";
-    enum status status = models_resolve(context->arguments[0], &in, &error);
+    enum status status = model_quantize_check_type(context->arguments[2], &error);
+    if (status == STATUS_OK)
+        status = models_resolve(context->arguments[0], &in, &error);
     if (status == STATUS_OK) {
         struct quantize_options options = {.in = buffer_text(&in),
                                            .out = out,

@@ -97,6 +97,9 @@ struct quantize_report {
  * that are not finite or too large for the type. */
 enum status model_quantize(const struct quantize_options *options, struct quantize_report *report, struct error *error);
 
+/* STATUS_ARGUMENT, with the types that there are, where type is none of them. */
+enum status model_quantize_check_type(const char *type, struct error *error);
+
 /* Appends the types that there are, with `between` between them. */
 void model_quantize_types(struct buffer *out, const char *between);
 

@@ -135,16 +135,18 @@ static float even_refine(const float *x, const float *w, int n, float half, floa
     return scale;
 }
 
-/* n <= 32.  The scale may be negative: codes reach one further down than up. */
+/* n <= 32.  The scale may be negative: codes reach one further down than up, and the greatest number should have use of
+ * that.  With few codes it may do better without. */
 static float even_search(const float *x, const float *w, int n, float half)
 {
-    float greatest = greatest_magnitude(x, n);
-    if (greatest < too_small)
+    float extreme = 0, best = -1, scale = 0, q[BLOCK];
+    for (int i = 0; i < n; i++)
+        extreme = fabsf(x[i]) > fabsf(extreme) ? x[i] : extreme;
+    if (fabsf(extreme) < too_small)
         return 0;
-    float best = -1, scale = 0, q[BLOCK];
-    for (int side = 0; side < 2; side++)
+    for (int side = half > 16 ? 1 : 0; side < 2; side++)
         for (int step = -9; step <= 9; step++) {
-            float inverse = (half + 0.1f * (float)step) / (side ? -greatest : greatest), xq = 0, qq = 0;
+            float inverse = (half + 0.1f * (float)step) / (side ? -extreme : extreme), xq = 0, qq = 0;
             for (int i = 0; i < n; i++)
                 q[i] = round_near(clamp(x[i] * inverse, -half, half - 1));
             for (int i = 0; i < n; i++) {

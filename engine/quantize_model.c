@@ -6,7 +6,9 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/engine.h"
 #include "engine/gguf_write.h"
@@ -114,6 +116,16 @@ static enum status check_source(const struct job *job, struct error *error)
     return STATUS_OK;
 }
 
+/* What was read is no longer this process's memory; the system may keep it in its cache. */
+static void release_source(const struct gguf_tensor *tensor, uint64_t at, uint64_t n_bytes)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    const unsigned char *begin = tensor->data + at, *end = begin + n_bytes;
+    uint64_t skipped = (page - (uintptr_t)begin % page) % page, left = (uintptr_t)end % page;
+    if (skipped + left < n_bytes)
+        madvise((void *)(begin + skipped), (size_t)(n_bytes - skipped - left), MADV_DONTNEED);
+}
+
 static void tell_progress(struct job *job, uint64_t n_bytes)
 {
     job->done += n_bytes;
@@ -137,7 +149,10 @@ static enum status convert_tensor(struct job *job, struct error *error)
         if (status == STATUS_OK)
             status =
                 gguf_write_data(job->file, job->packed, (size_t)(job->n / to->block_elements * to->block_bytes), error);
-        tell_progress(job, job->n / from->block_elements * from->block_bytes);
+        uint64_t begin = job->first / from->block_elements * from->block_bytes;
+        uint64_t n_bytes = job->n / from->block_elements * from->block_bytes;
+        release_source(job->tensor, begin, n_bytes);
+        tell_progress(job, n_bytes);
     }
     return status;
 }
@@ -151,6 +166,7 @@ static enum status copy_tensor(struct job *job, struct error *error)
         status = gguf_write_data(job->file, job->tensor->data + at, n, error);
         if (status == STATUS_OK)
             status = check_source(job, error);
+        release_source(job->tensor, at, n);
         tell_progress(job, n);
     }
     return status;
@@ -295,11 +311,10 @@ static enum status check_names(const struct quantize_options *options, struct er
     return STATUS_OK;
 }
 
-static enum status find_mix(const char *type, const struct quantize_mix **out, struct error *error)
+enum status model_quantize_check_type(const char *type, struct error *error)
 {
     struct buffer names = {0};
-    *out = quantize_mix_find(type);
-    if (*out)
+    if (quantize_mix_find(type))
         return STATUS_OK;
     quantize_mix_names(&names, " ");
     enum status status = buffer_status(&names, error);
@@ -311,9 +326,9 @@ static enum status find_mix(const char *type, const struct quantize_mix **out, s
 
 enum status model_quantize(const struct quantize_options *options, struct quantize_report *report, struct error *error)
 {
-    struct job job = {.options = options};
+    struct job job = {.options = options, .mix = quantize_mix_find(options->type)};
     *report = (struct quantize_report){0};
-    enum status status = find_mix(options->type, &job.mix, error);
+    enum status status = model_quantize_check_type(options->type, error);
     if (status == STATUS_OK)
         status = check_names(options, error);
     if (status == STATUS_OK)
