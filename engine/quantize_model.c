@@ -19,6 +19,8 @@
 /* Numbers; multiples of every block's. */
 enum { CHUNK = 1 << 20, PIECE = 1 << 11 };
 
+enum { MAX_BYTES = 4 }; /* of a packed number: F32 */
+
 enum { QUANTIZATION_VERSION = 2 }; /* GGML_QNT_VERSION of ggml.h: the present meaning of the block types */
 
 /* What is wrong with a number. */
@@ -294,7 +296,7 @@ static enum status take_memory(struct job *job, struct error *error)
     if (status != STATUS_OK)
         return status;
     job->unpacked = calloc((size_t)n_threads, PIECE * sizeof *job->unpacked);
-    job->packed = calloc(CHUNK, sizeof(float));
+    job->packed = calloc(CHUNK, MAX_BYTES);
     job->faults = calloc((size_t)n_threads, sizeof *job->faults);
     if (!job->unpacked || !job->packed || !job->faults)
         return error_set(error, STATUS_MEMORY, "out of memory");

@@ -147,7 +147,7 @@ static void odd_numbers_come_back(void **state)
         x[i] = (float)(i % 3) * 1e-40f;
     check_bounds("subnormal", x, N);
     for (int i = 0; i < N; i++)
-        x[i] = (float)(i / 256 + 1) * 1e-42f * (i % 2 ? 1.f : -1.f);
+        x[i] = (float)(i + 1) * 1e-43f * (i % 2 ? 1.f : -1.f);
     check_bounds("subnormal of both signs", x, N);
     for (int i = 0; i < N; i++)
         x[i] = (i % 64 < 32 ? 1e-30f : 1) * (float)next_gaussian(&seed);
@@ -260,7 +260,7 @@ static void what_is_too_large_is_told(void **state)
             float huge[] = {limits[i].not, 1e12f, 3e38f};
             bool is_minimum = limits[i].type == QUANT_Q4_1 || limits[i].type == QUANT_Q5_1;
             for (size_t k = 0; k < 3 && limits[i].not > 0; k++) {
-                x[300] = (float)sign * (huge[k] > limits[i].not ? huge[k] : limits[i].not);
+                x[300] = (float)sign * (huge[k] > limits[i].not ? huge[k] : limits[i].not );
                 if ((sign < 0 || !is_minimum || k > 0) && round_trip(limits[i].type, x, back, N))
                     fail_msg("%s takes %g", name, (double)x[300]);
             }
