@@ -2,7 +2,8 @@
  *
  * forward.c is written once against this table.  An activation is a matrix of float, (rows, cols), row after row, in the
  * backend's memory: forward.c passes pointers on and never looks behind them.  cpu.c with the scalar kernels is the truth that every other
- * implementation is tested against.  Operations may run asynchronously and report failure at read. */
+ * implementation is tested against.  Operations may run asynchronously and report failure at read; what describes them (products, settings,
+ * weights, ids) is read before they return. */
 #ifndef FATHOM_ENGINE_BACKEND_H
 #define FATHOM_ENGINE_BACKEND_H
 
@@ -11,6 +12,8 @@
 
 struct kvcache;
 struct backend;
+
+enum { EMBEDDING_LAYER = -1 };
 
 /* One product of a matmul: out (n_tokens, weight->n_rows) = x · weightᵀ + bias, or is added to what stands in out. */
 struct product {
@@ -48,8 +51,8 @@ struct backend_ops {
     /* out (n, n_cols) = rows ids[i] of the table; the caller checked the ids. */
     void (*embed)(struct backend *backend, float *out, const struct weight *table, const int32_t *ids, int32_t n);
     /* Row by row, with a bias a layer norm: out (n, n_cols) = (x - mean(x)) / sqrt(variance(x) + epsilon) · weight + bias (Ba et
-     * al. 2016); without one an RMS norm: x / sqrt(mean(x²) + epsilon) · weight (Zhang & Sennrich 2019).  out may be x.  layer
-     * is for messages. */
+     * al. 2016); without one an RMS norm: x / sqrt(mean(x²) + epsilon) · weight (Zhang & Sennrich 2019).  out may be x.  layer is
+     * for messages: the one that made x, or EMBEDDING_LAYER. */
     void (*norm)(struct backend *backend, float *out, const float *x, const struct weight *weight,
                  const struct weight *bias, int32_t n, float epsilon, int32_t layer);
     /* All products of one input x (n_tokens, n_cols): what is prepared of x is prepared once. */

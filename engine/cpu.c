@@ -4,6 +4,9 @@
 #include "engine/cpu_private.h"
 #include "engine/kvcache.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,11 +55,13 @@ static enum status cpu_read(struct backend *backend, float *host, const float *f
     struct cpu_backend *cpu = cpu_of(backend);
     int32_t bad_layer = cpu->bad_layer;
     bool out_of_memory = cpu->out_of_memory;
-    cpu->bad_layer = -1;
+    cpu->bad_layer = NO_LAYER;
     cpu->out_of_memory = false;
     if (out_of_memory)
         return error_set(error, STATUS_MEMORY, "out of memory for activations (take a smaller --slice)");
-    if (bad_layer >= 0)
+    if (bad_layer == EMBEDDING_LAYER)
+        return error_set(error, STATUS_NUMERIC, "the token embeddings hold numbers that are not finite");
+    if (bad_layer != NO_LAYER)
         return error_set(error, STATUS_NUMERIC, "layer %d computes numbers that are not finite", bad_layer);
     memcpy(host, from, n * sizeof *host);
     return STATUS_OK;
@@ -107,11 +112,6 @@ static void norm_rows(void *context, int thread, int n_threads)
     }
 }
 
-static const float *floats_of(const struct weight *weight)
-{
-    return weight ? (const float *)(const void *)weight->data : NULL;
-}
-
 static void cpu_norm(struct backend *backend, float *out, const float *x, const struct weight *weight,
                      const struct weight *bias, int32_t n, float epsilon, int32_t layer)
 {
@@ -119,7 +119,7 @@ static void cpu_norm(struct backend *backend, float *out, const float *x, const 
     int32_t bad_before = cpu->bad_layer;
     struct norm_job job = {out, x, floats_of(weight), floats_of(bias), n, weight->n_cols, epsilon, layer, cpu};
     cpu_run(cpu, (size_t)(n * weight->n_cols), norm_rows, &job);
-    if (bad_before >= 0)
+    if (bad_before != NO_LAYER)
         cpu->bad_layer = bad_before;
 }
 
@@ -215,13 +215,16 @@ static void pack_q8_0(unsigned char *to, const float *x, int32_t n)
 {
     for (int32_t i = 0; i < n; i += 32, to += 34) {
         float greatest = 0;
-        for (int32_t k = 0; k < 32; k++)
+        bool is_finite = true;
+        for (int32_t k = 0; k < 32; k++) {
             greatest = fmaxf(greatest, fabsf(x[i + k]));
-        float scale = greatest / 127.0f, inverse = scale > 0 ? 1.0f / scale : 0;
+            is_finite &= isfinite(x[i + k]) != 0;
+        }
+        float scale = is_finite ? greatest / 127.0f : NAN, inverse = scale > 1e-38f ? 1.0f / scale : 0;
         uint16_t half = half_from_float(scale);
         memcpy(to, &half, 2);
         for (int32_t k = 0; k < 32; k++)
-            to[2 + k] = (unsigned char)(int8_t)lrintf(x[i + k] * inverse);
+            to[2 + k] = is_finite ? (unsigned char)(int8_t)lrintf(x[i + k] * inverse) : 1;
     }
 }
 
@@ -404,6 +407,15 @@ static const struct backend_ops cpu_ops = {
     .sum_experts = cpu_sum_experts,
 };
 
+#if defined(__x86_64__)
+bool cpu_has_avx2(void)
+{
+    unsigned a, b, c, d;
+    bool has_f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+    return has_f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+#endif
+
 const struct cpu_kernels *cpu_kernels_at(size_t i)
 {
     static const struct cpu_kernels *const sets[] = {
@@ -426,7 +438,7 @@ static enum status choose_kernels(const char *name, const struct cpu_kernels **o
             return STATUS_OK;
         }
         if (is_named)
-            return error_set(error, STATUS_UNSUPPORTED, "this CPU has no %s", name);
+            return error_set(error, STATUS_UNSUPPORTED, "this CPU has no %s (--cpu names another)", name);
         size_t used = strlen(known);
         if (used + strlen(kernels->name) + 2 < sizeof known) {
             memcpy(known + used, " ", 2);
@@ -448,7 +460,7 @@ enum status cpu_backend_new(struct thread_pool *pool, const char *name, struct b
     cpu->backend.ops = &cpu_ops;
     cpu->pool = pool;
     cpu->kernels = kernels;
-    cpu->bad_layer = -1;
+    cpu->bad_layer = NO_LAYER;
     cpu->scratch = cpu_alloc_aligned((size_t)thread_pool_size(pool) * CPU_SCRATCH_FLOATS, sizeof *cpu->scratch);
     if (!cpu->scratch) {
         cpu_free(&cpu->backend);

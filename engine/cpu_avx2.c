@@ -10,19 +10,11 @@
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 
-#include <cpuid.h>
 #include <immintrin.h>
 #include <math.h>
 #include <string.h>
 
 #include "engine/cpu_avx2_types.h"
-
-static bool is_available(void)
-{
-    unsigned a, b, c, d;
-    bool has_f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
-    return has_f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
 
 INLINE float sum_lanes(__m256 v)
 {
@@ -31,7 +23,7 @@ INLINE float sum_lanes(__m256 v)
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
 
-/* Four sums at once: lane i is that of v[i].  The order of additions is that of every other way through here. */
+/* Four sums at once: lane i is that of v[i]. */
 INLINE __m128 sum_lanes4(const __m256 v[4])
 {
     __m256 pairs = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
@@ -242,7 +234,9 @@ static void multiply_f32(int64_t n_rows, int32_t n_tokens, const unsigned char *
 
 /* ---- matmul ---- */
 
-enum { FEW_TOKENS = 3, PANEL_ROWS = 16 };
+enum { FEW_TOKENS = 3, PANEL_ROWS = 16, PANEL_TOKENS = 48 };
+
+_Static_assert(MODEL_MAX_WIDTH + PANEL_ROWS * PANEL_TOKENS <= CPU_SCRATCH_FLOATS, "a row and its results fit");
 
 /* vpmaddwd's sums of weight · input stay exact: 4 · 128 · 32767 fits 32 bits many times. */
 enum { INPUT_MAX = 32767 };
@@ -286,15 +280,14 @@ INLINE void matmul_many(unpack_rows_fn *unpack_rows, const struct weight *weight
                         int64_t begin, int64_t end, const struct activation *x, const struct matmul_out *out,
                         float *scratch)
 {
-    enum { TOKENS = 48 };
-    float *results = scratch + (CPU_SCRATCH_FLOATS - PANEL_ROWS * TOKENS);
-    int64_t fitting = (CPU_SCRATCH_FLOATS - PANEL_ROWS * TOKENS) / weight->n_cols;
+    float *results = scratch + (CPU_SCRATCH_FLOATS - PANEL_ROWS * PANEL_TOKENS);
+    int64_t fitting = (CPU_SCRATCH_FLOATS - PANEL_ROWS * PANEL_TOKENS) / weight->n_cols;
     int64_t panel = fitting < PANEL_ROWS ? fitting : PANEL_ROWS;
     for (int64_t row = begin; row < end; row += panel) {
         int64_t n_rows = end - row < panel ? end - row : panel;
         unpack_rows(weight, data + (size_t)row * weight->row_bytes, n_rows, scratch);
-        for (int32_t t = 0; t < x->n_tokens; t += TOKENS) {
-            int32_t n_tokens = x->n_tokens - t < TOKENS ? x->n_tokens - t : TOKENS;
+        for (int32_t t = 0; t < x->n_tokens; t += PANEL_TOKENS) {
+            int32_t n_tokens = x->n_tokens - t < PANEL_TOKENS ? x->n_tokens - t : PANEL_TOKENS;
             const float *from = x->x + t * x->x_stride;
             size_t row_bytes = (size_t)weight->n_cols * sizeof *scratch;
             const unsigned char *rows = (const unsigned char *)scratch;
@@ -417,15 +410,17 @@ static void quantise(const float *x, int64_t n, int16_t *q, float *scale, float 
 {
     const __m256 sign = _mm256_set1_ps(-0.0f);
     for (int64_t b = 0; b < n / 32; b++, x += 32, q += 32) {
-        __m256 v[4], greatest = _mm256_setzero_ps();
+        __m256 v[4];
+        __m256i greatest = _mm256_setzero_si256(); /* as bits, whose order is that of magnitudes, and NaN above all */
         UNROLL
         for (int i = 0; i < 4; i++) {
             v[i] = _mm256_loadu_ps(x + 8 * i);
-            greatest = _mm256_max_ps(greatest, _mm256_andnot_ps(sign, v[i]));
+            greatest = _mm256_max_epi32(greatest, _mm256_castps_si256(_mm256_andnot_ps(sign, v[i])));
         }
-        __m128 m = _mm_max_ps(_mm256_castps256_ps128(greatest), _mm256_extractf128_ps(greatest, 1));
-        m = _mm_max_ps(m, _mm_movehl_ps(m, m));
-        float s = _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m))) / (float)INPUT_MAX;
+        __m128i m = _mm_max_epi32(_mm256_castsi256_si128(greatest), _mm256_extracti128_si256(greatest, 1));
+        m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+        m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));
+        float s = _mm_cvtss_f32(_mm_castsi128_ps(m)) / (float)INPUT_MAX;
         __m256 inverse = _mm256_set1_ps(s > 0 ? 1.0f / s : 0);
         __m256i whole[4];
         UNROLL
@@ -448,12 +443,12 @@ static void quantise(const float *x, int64_t n, int16_t *q, float *scale, float 
 /* ---- exp, silu ---- */
 
 /* e^x = 2^k · e^r with |r| <= ln 2 / 2; e^r by its Taylor polynomial of degree 7 (error below 2e-8, relative).
- * Below -87 the result is 0, above 88 the greatest that fits. */
+ * Below -87 the result is 0, above 88 it is e^88; what is not a number stays so. */
 INLINE __m256 exp8(__m256 x)
 {
     const __m256 low = _mm256_set1_ps(-87.0f);
     __m256 is_zero = _mm256_cmp_ps(x, low, _CMP_LT_OQ);
-    x = _mm256_min_ps(_mm256_max_ps(x, low), _mm256_set1_ps(88.0f));
+    x = _mm256_min_ps(_mm256_set1_ps(88.0f), _mm256_max_ps(low, x));
     __m256 k =
         _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     __m256 r = _mm256_fnmadd_ps(k, _mm256_set1_ps(0.693359375f), x); /* ln 2 in two parts, the first exact */
@@ -514,6 +509,7 @@ static void gelu(float *x, size_t n)
  * Scratch: keys or values of a block, scores, running maxima and totals. */
 
 enum { CELLS = 32 };
+_Static_assert(CELLS *(CPU_TILE_QUERIES + MODEL_MAX_HEAD_WIDTH) <= CPU_SCRATCH_FLOATS, "a block of cells fits");
 
 INLINE void unpack_cells(load_fn *load, const unsigned char *rows, size_t row_bytes, int64_t n_cells, int64_t width,
                          float *out)
@@ -640,7 +636,7 @@ static void attention(const struct attention_tile *tile, float *scratch)
 {
     int32_t n_queries = tile->n_tokens * tile->n_heads, n_cells = tile->position + tile->n_tokens;
     float *scores = scratch, *block = scratch + CPU_TILE_QUERIES * CELLS;
-    struct running running;
+    struct running running = {0};
     for (int32_t k = 0; k < n_queries; k++) {
         running.greatest[k] = -INFINITY;
         running.total[k] = 0;
@@ -665,7 +661,7 @@ static void attention(const struct attention_tile *tile, float *scratch)
 
 const struct cpu_kernels cpu_avx2_kernels = {
     .name = "avx2",
-    .is_available = is_available,
+    .is_available = cpu_has_avx2,
     .takes_words = takes_words,
     .quantise = quantise,
     .few_tokens = FEW_TOKENS,

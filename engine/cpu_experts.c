@@ -113,7 +113,8 @@ static void choose_experts(const struct route_job *job, int64_t token, float *sc
     memcpy(probabilities, job->logits + token * x->n_expert, (size_t)x->n_expert * sizeof *probabilities);
     gate(x->gating, probabilities, x->n_expert);
     for (int32_t i = 0; i < x->n_expert; i++)
-        scores[i] = probabilities[i] + (job->bias ? job->bias[i] : 0);
+        /* Finite, also where the sum is not a number: -INFINITY alone means that one is taken. */
+        scores[i] = fmaxf(probabilities[i] + (job->bias ? job->bias[i] : 0), -1e30f);
     if (x->n_group > 1)
         keep_best_groups(x, scores, groups);
     float sum = 0;
@@ -169,11 +170,7 @@ void cpu_route(struct backend *backend, const float *logits, const struct weight
     plan->n_tokens = n_tokens;
     plan->n_used = experts->n_used;
     plan->n_expert = experts->n_expert;
-    struct route_job job = {.plan = plan,
-                            .experts = experts,
-                            .logits = logits,
-                            .bias = bias ? (const float *)(const void *)bias->data : NULL,
-                            .cpu = cpu};
+    struct route_job job = {.plan = plan, .experts = experts, .logits = logits, .bias = floats_of(bias), .cpu = cpu};
     cpu_run(cpu, (size_t)n_tokens * (size_t)experts->n_expert * (size_t)experts->n_used, route_tokens, &job);
     sort_pairs(plan);
 }

@@ -1,8 +1,9 @@
 /* cpu_kernels: what an instruction set offers to the CPU backend: the inner loops, each run by one thread on its share.
  *
  * cpu_scalar.c is the plain truth, in float with double sums and no quantised activations.  The others are tested against
- * it.  Every kernel gives a number the same value whatever the tile, slice or share that it was computed in: so results
- * don't depend on the number of threads. */
+ * it.  Every kernel gives a number the same value whatever the tile or share that it was computed in: so results don't
+ * depend on the number of threads.  Slices of at most few_tokens tokens take the 16-bit input, longer ones floats: so how a
+ * text is cut into slices shows in the last bits. */
 #ifndef FATHOM_ENGINE_CPU_KERNELS_H
 #define FATHOM_ENGINE_CPU_KERNELS_H
 
@@ -71,6 +72,8 @@ struct cpu_kernels {
 
 extern const struct cpu_kernels cpu_scalar_kernels;
 #if defined(__x86_64__)
+/* Asked from code that any CPU runs. */
+bool cpu_has_avx2(void);
 extern const struct cpu_kernels cpu_avx2_kernels;
 #endif
 

@@ -80,9 +80,7 @@ static void multiply_rows(void *context, int thread, int n_threads)
     const struct matmul_job *job = context;
     for (int32_t i = 0; i < job->n_products; i++) {
         const struct product *product = &job->products[i];
-        struct matmul_out out = {product->out, product->weight->n_rows,
-                                 product->bias ? (const float *)(const void *)product->bias->data : NULL,
-                                 product->accumulate};
+        struct matmul_out out = {product->out, product->weight->n_rows, floats_of(product->bias), product->accumulate};
         int64_t begin, end;
         thread_share(product->weight->n_rows, ROW_GRAIN, thread, n_threads, &begin, &end);
         job->cpu->kernels->matmul(product->weight, 0, begin, end, &job->x, &out, cpu_scratch(job->cpu, thread));
@@ -97,7 +95,7 @@ void cpu_matmul(struct backend *backend, const struct product *products, int32_t
     bool words = false;
     for (int32_t i = 0; i < n_products; i++) {
         words |= n_tokens <= cpu->kernels->few_tokens && cpu->kernels->takes_words(products[i].weight->type);
-        n_numbers += products[i].weight->n_rows * n_cols;
+        n_numbers += products[i].weight->n_rows * n_cols * n_tokens;
     }
     const struct activation_source source = {x, n_tokens, n_cols, n_tokens, n_cols, 0};
     if (words && !cpu_prepare_words(cpu, &source))
@@ -118,6 +116,7 @@ struct heads_job {
     const float *x;
     float *out;
     int32_t x_stride, out_stride, n_tokens;
+    bool words;
 };
 
 static void multiply_heads(void *context, int thread, int n_threads)
@@ -132,7 +131,7 @@ static void multiply_heads(void *context, int thread, int n_threads)
         x.n_cols = weight->n_cols;
         x.x = job->x + head * job->x_stride;
         x.x_stride = weight->n_mats * job->x_stride;
-        if (x.q) {
+        if (job->words) {
             x.q += head * job->n_tokens * weight->n_cols;
             x.scale += head * job->n_tokens * blocks;
             x.sum += head * job->n_tokens * blocks;
@@ -149,9 +148,9 @@ void cpu_matmul_heads(struct backend *backend, float *out, int32_t out_stride, c
     struct cpu_backend *cpu = cpu_of(backend);
     const struct activation_source source = {x,        n_tokens * weight->n_mats, weight->n_cols,
                                              n_tokens, weight->n_mats * x_stride, x_stride};
-    if (n_tokens <= cpu->kernels->few_tokens && cpu->kernels->takes_words(weight->type) &&
-        !cpu_prepare_words(cpu, &source))
+    bool words = n_tokens <= cpu->kernels->few_tokens && cpu->kernels->takes_words(weight->type);
+    if (words && !cpu_prepare_words(cpu, &source))
         return;
-    struct heads_job job = {cpu, weight, x, out, x_stride, out_stride, n_tokens};
+    struct heads_job job = {cpu, weight, x, out, x_stride, out_stride, n_tokens, words};
     cpu_run(cpu, (size_t)(weight->n_mats * weight->n_rows * weight->n_cols), multiply_heads, &job);
 }

@@ -27,6 +27,8 @@ struct expert_plan {
     size_t pair_capacity, expert_capacity, gathered_capacity;
 };
 
+enum { NO_LAYER = -2 };
+
 struct cpu_backend {
     struct backend backend;
     struct thread_pool *pool;
@@ -36,13 +38,18 @@ struct cpu_backend {
     size_t activation_capacity; /* numbers */
     struct rope_table rope;
     struct expert_plan plan;
-    int32_t bad_layer; /* the first whose norm met a number that is not finite; -1: none */
+    int32_t bad_layer; /* the first that made a number that is not finite; NO_LAYER: none */
     bool out_of_memory;
 };
 
 static inline struct cpu_backend *cpu_of(struct backend *backend)
 {
     return (struct cpu_backend *)(void *)backend;
+}
+
+static inline const float *floats_of(const struct weight *weight)
+{
+    return weight ? (const float *)(const void *)weight->data : NULL;
 }
 
 static inline float *cpu_scratch(const struct cpu_backend *cpu, int thread)

@@ -3,6 +3,7 @@
 #include "engine/cpu.h"
 #include "engine/kvcache.h"
 #include "engine/lora.h"
+#include "engine/mapping.h"
 #include "engine/memory.h"
 #include "engine/model_info.h"
 
@@ -66,7 +67,18 @@ static char *copy_piece(const struct tokenizer *tokenizer, int32_t id)
     return copy;
 }
 
-static enum status load(struct engine *engine, const struct engine_options *options, struct error *error)
+/* Failures of what stands in the file name it, once. */
+static enum status name_file(const char *path, enum status status, struct error *error)
+{
+    path = path_end_shown(path);
+    if (!status || !error || strstr(error->text, path))
+        return status;
+    struct error inner = *error;
+    return error_set(error, status, "%s: %s", path, inner.text);
+}
+
+/* Weights and vocabulary. */
+static enum status load_file(struct engine *engine, const struct engine_options *options, struct error *error)
 {
     struct gguf *gguf;
     enum status status = gguf_open(options->model_path, &gguf, error);
@@ -76,10 +88,20 @@ static enum status load(struct engine *engine, const struct engine_options *opti
         gguf_close(gguf);
         return status;
     }
-    if ((status = model_open(gguf, &engine->model, error)) ||
+    if ((status = model_open(gguf, MODEL_TO_RUN, &engine->model, error)) ||
         (status = tokenizer_new(engine->model->gguf, &engine->tokenizer, error)) ||
-        (status = check_vocabulary(engine->model, engine->tokenizer, error)) ||
-        (status = open_backend(engine, options, error)))
+        (status = check_vocabulary(engine->model, engine->tokenizer, error)))
+        return status;
+    const struct special_tokens *special = tokenizer_special(engine->tokenizer);
+    engine->bos = copy_piece(engine->tokenizer, special->bos);
+    engine->eos = copy_piece(engine->tokenizer, special->eos);
+    return engine->bos && engine->eos ? STATUS_OK : error_set(error, STATUS_MEMORY, "out of memory");
+}
+
+static enum status load(struct engine *engine, const struct engine_options *options, struct error *error)
+{
+    enum status status = name_file(options->model_path, load_file(engine, options, error), error);
+    if (status || (status = open_backend(engine, options, error)))
         return status;
     for (size_t i = 0; i < options->n_loras; i++)
         if ((status = lora_add(engine->model, options->loras[i].path, options->loras[i].scale, error)))
@@ -87,22 +109,8 @@ static enum status load(struct engine *engine, const struct engine_options *opti
     status = find_chat(engine->model->gguf, options->chat_template, &engine->chat, &engine->chat_error);
     if (status && options->chat_template)
         return error_set(error, status, "%s", engine->chat_error.text);
-    const struct special_tokens *special = tokenizer_special(engine->tokenizer);
-    engine->bos = copy_piece(engine->tokenizer, special->bos);
-    engine->eos = copy_piece(engine->tokenizer, special->eos);
-    if (!engine->bos || !engine->eos)
-        return error_set(error, STATUS_MEMORY, "out of memory");
     return model_info_new(options->model_path, engine->model->gguf, engine->model, engine->tokenizer, engine->chat,
                           KV_F16, NULL, &engine->info, error);
-}
-
-/* Every failure names the file once. */
-static enum status name_file(const char *path, enum status status, struct error *error)
-{
-    if (!error || strstr(error->text, path))
-        return status;
-    struct error inner = *error;
-    return error_set(error, status, "%s: %s", path, inner.text);
 }
 
 enum status engine_open(const struct engine_options *options, struct engine **out, struct error *error)
@@ -116,8 +124,7 @@ enum status engine_open(const struct engine_options *options, struct engine **ou
     enum status status = load(engine, options, error);
     if (status) {
         engine_close(engine);
-        return status == STATUS_ARGUMENT || status == STATUS_NOT_FOUND ? status
-                                                                       : name_file(options->model_path, status, error);
+        return status;
     }
     engine->load_ms = (double)(clock_now_ns() - begin) / 1e6;
     *out = engine;
@@ -211,7 +218,7 @@ enum status model_info_read(const char *path, enum kv_type kv, struct model_info
     struct error why = {0};
     status = gguf_open(path, &second, &why);
     if (!status)
-        status = model_open(second, &model, &why);
+        status = model_open(second, MODEL_TO_DESCRIBE, &model, &why);
     if (!status)
         status = tokenizer_new(gguf, &tokenizer, &why);
     if (!status)
@@ -221,7 +228,8 @@ enum status model_info_read(const char *path, enum kv_type kv, struct model_info
         tokenizer = NULL;
     }
     find_chat(gguf, NULL, &chat, NULL);
-    status = model_info_new(path, gguf, model, tokenizer, chat, kv, why.text, out, error);
+    status = gguf_is_broken(gguf) ? error_set(error, STATUS_IO, "%s: cut short while it was read", path_end_shown(path))
+                                  : model_info_new(path, gguf, model, tokenizer, chat, kv, why.text, out, error);
     chat_template_free(chat);
     tokenizer_free(tokenizer);
     model_close(model);
@@ -265,8 +273,12 @@ enum status vocabulary_open(const char *model_path, struct vocabulary **out, str
     struct vocabulary *vocabulary = calloc(1, sizeof *vocabulary);
     status = vocabulary ? tokenizer_new(gguf, &vocabulary->tokenizer, error)
                         : error_set(error, STATUS_MEMORY, "out of memory");
+    if (!status && gguf_is_broken(gguf))
+        status = error_set(error, STATUS_IO, "cut short while it was read");
     gguf_close(gguf);
     if (status) {
+        if (vocabulary)
+            tokenizer_free(vocabulary->tokenizer);
         free(vocabulary);
         return name_file(model_path, status, error);
     }

@@ -7,23 +7,25 @@
  * what the ffn is (one, or a mixture of experts). */
 #include "engine/forward.h"
 
+#include <math.h>
+
 /* ---- workspace ---- */
 
-struct part {
+struct workspace_part {
     float **memory;
     int64_t width; /* numbers a token; 0: not needed */
 };
 
 enum { N_PARTS = 18 };
 
-static void list_parts(struct workspace *w, const struct model *model, struct part parts[N_PARTS])
+static void list_parts(struct workspace *w, const struct model *model, struct workspace_part parts[N_PARTS])
 {
     const struct hparams *h = &model->hparams;
     const struct expert_hparams *experts = &h->experts;
     int64_t n_head = h->n_head, shared = (int64_t)experts->n_ff * experts->n_shared;
     int64_t latent = h->kv_lora_rank, n_rot = latent ? h->rope.n_rot : 0;
     int64_t ffn = h->n_ff > shared ? h->n_ff : shared;
-    const struct part all[N_PARTS] = {
+    const struct workspace_part all[] = {
         {&w->x, h->n_embd},
         {&w->normed, h->n_embd},
         {&w->q, n_head * h->n_embd_head_k},
@@ -43,6 +45,7 @@ static void list_parts(struct workspace *w, const struct model *model, struct pa
         {&w->pairs_up, (int64_t)experts->n_used * experts->n_ff},
         {&w->pairs_out, (int64_t)experts->n_used * h->n_embd},
     };
+    _Static_assert(sizeof all / sizeof *all == N_PARTS, "no part is forgotten");
     for (size_t i = 0; i < N_PARTS; i++)
         parts[i] = all[i];
 }
@@ -52,7 +55,7 @@ enum status workspace_init(struct workspace *workspace, struct backend *backend,
 {
     const struct hparams *h = &model->hparams;
     *workspace = (struct workspace){.backend = backend, .n_slice = n_slice, .n_logits = 1};
-    struct part parts[N_PARTS];
+    struct workspace_part parts[N_PARTS];
     list_parts(workspace, model, parts);
     for (size_t i = 0; i < N_PARTS; i++) {
         if (parts[i].width == 0)
@@ -71,7 +74,7 @@ void workspace_deinit(struct workspace *workspace)
     if (!workspace->backend)
         return;
     const struct model none = {0};
-    struct part parts[N_PARTS];
+    struct workspace_part parts[N_PARTS];
     list_parts(workspace, &none, parts);
     for (size_t i = 0; i < N_PARTS; i++)
         workspace->backend->ops->release(workspace->backend, *parts[i].memory);
@@ -246,7 +249,7 @@ static void evaluate_layer(const struct model *model, int32_t index, struct work
     const struct layer *layer = &model->layers[index];
     const struct backend_ops *ops = w->backend->ops;
     ops->norm(w->backend, w->normed, w->x, &layer->attn_norm, if_there(&layer->attn_norm_bias), slice->n,
-              h->norm_epsilon, index);
+              h->norm_epsilon, index - 1);
     (model->family->latent ? attend_latent : attend_plain)(model, layer, index, w, cache, slice);
     const struct product output = {&layer->attn_output, if_there(&layer->attn_output_bias), w->x, true};
     multiply(w, &output, 1, w->attended, slice->n);
@@ -263,21 +266,26 @@ enum status forward_slice(const struct model *model, struct workspace *w, struct
     const struct backend_ops *ops = w->backend->ops;
     ops->embed(w->backend, w->x, &model->token_embd, slice->ids, slice->n);
     for (int32_t i = 0; i < h->n_layer; i++) {
-        if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
+        if (cancel && atomic_load_explicit(cancel, memory_order_relaxed)) {
+            ops->read(w->backend, logits, w->logits, 0, NULL); /* waits, and forgets what this slice did */
             return error_set(error, STATUS_CANCELLED, "cancelled");
+        }
         evaluate_layer(model, i, w, cache, slice);
     }
     if (slice->n_logits > 0) {
         const float *last = w->x + (int64_t)(slice->n - slice->n_logits) * h->n_embd;
         ops->norm(w->backend, w->normed, last, &model->output_norm, if_there(&model->output_norm_bias), slice->n_logits,
-                  h->norm_epsilon, h->n_layer);
+                  h->norm_epsilon, h->n_layer - 1);
         const struct product output = {&model->output, NULL, w->logits, false};
         multiply(w, &output, 1, w->normed, slice->n_logits);
     }
     size_t n_numbers = (size_t)slice->n_logits * (size_t)h->n_vocab;
     enum status status = ops->read(w->backend, logits, w->logits, n_numbers, error);
+    for (size_t i = 0; !status && i < n_numbers; i++)
+        if (!isfinite(logits[i]))
+            status = error_set(error, STATUS_NUMERIC, "the output layer computes numbers that are not finite");
     /* Weights that a shrinking file took away read as zeros: such a result is void. */
-    if (status == STATUS_OK && gguf_is_broken(model->gguf))
+    if ((status == STATUS_OK || status == STATUS_NUMERIC) && gguf_is_broken(model->gguf))
         status = error_set(error, STATUS_IO, "the model's file was cut short while it was in use");
     return status;
 }

@@ -23,7 +23,7 @@ uint64_t kv_bytes_per_token(enum kv_type kv, int32_t n_layer, int32_t k_elements
 }
 
 enum status kvcache_init(struct kvcache *cache, enum kv_type kv, int32_t n_ctx, int32_t n_layer, int32_t n_head,
-                         int32_t k_elements, int32_t v_elements, struct error *error)
+                         int32_t k_elements, int32_t v_elements, int32_t v_width, struct error *error)
 {
     enum quant_type type = kv_quant_type(kv);
     *cache = (struct kvcache){.type = type,
@@ -33,7 +33,7 @@ enum status kvcache_init(struct kvcache *cache, enum kv_type kv, int32_t n_ctx, 
                               .v_elements = v_elements,
                               .k_row_bytes = kv_row_bytes(type, k_elements),
                               .v_row_bytes = kv_row_bytes(type, v_elements)};
-    if (!kv_row_bytes(type, k_elements / n_head) || (v_elements && !kv_row_bytes(type, v_elements / n_head)))
+    if (!kv_row_bytes(type, k_elements / n_head) || !kv_row_bytes(type, v_width))
         return error_set(error, STATUS_UNSUPPORTED, "KV type %s needs heads of a multiple of %u numbers",
                          quant_info(type)->name, quant_info(type)->block_elements);
     uint64_t bytes;

@@ -29,9 +29,9 @@ size_t kv_row_bytes(enum quant_type type, int32_t n);
 uint64_t kv_bytes_per_token(enum kv_type kv, int32_t n_layer, int32_t k_elements, int32_t v_elements);
 
 /* STATUS_MEMORY with the figures; STATUS_UNSUPPORTED where the head width doesn't fit the type's blocks. */
-/* n_head heads share k_elements and v_elements evenly. */
+/* n_head heads share k_elements and v_elements evenly; of each head v_width numbers are read as its value. */
 enum status kvcache_init(struct kvcache *cache, enum kv_type kv, int32_t n_ctx, int32_t n_layer, int32_t n_head,
-                         int32_t k_elements, int32_t v_elements, struct error *error);
+                         int32_t k_elements, int32_t v_elements, int32_t v_width, struct error *error);
 void kvcache_deinit(struct kvcache *cache);
 
 unsigned char *kvcache_keys(const struct kvcache *cache, int32_t layer);   /* row 0 */

@@ -7,11 +7,11 @@
 #include <string.h>
 
 static const struct family families[] = {
-    {.arch = "llama", .rope = ROPE_NORM, .experts_normalise = true},
+    {.arch = "llama", .rope = ROPE_NORM, .has_experts = true, .experts_normalise = true},
     {.arch = "qwen2", .rope = ROPE_NEOX},
     {.arch = "qwen3", .rope = ROPE_NEOX, .has_qk_norm = true},
-    {.arch = "qwen3moe", .rope = ROPE_NEOX, .has_qk_norm = true, .experts_normalise = true},
-    {.arch = "deepseek2", .rope = ROPE_NORM, .latent = true},
+    {.arch = "qwen3moe", .rope = ROPE_NEOX, .has_qk_norm = true, .has_experts = true, .experts_normalise = true},
+    {.arch = "deepseek2", .rope = ROPE_NORM, .latent = true, .has_experts = true},
     {.arch = "starcoder2", .rope = ROPE_NEOX, .ffn = FFN_GELU, .norm = NORM_LAYER},
 };
 
@@ -41,6 +41,8 @@ static struct weight rows_of(const struct weight *whole, int64_t first_row, int6
 
 static enum status split_experts(struct layer *layer, int32_t index, struct error *error)
 {
+    if (layer->experts_gate_up.data && (layer->experts_gate.data || layer->experts_up.data))
+        return error_set(error, STATUS_FORMAT, "tensor blk.%d.ffn_gate_up_exps.weight stands beside its halves", index);
     if (layer->experts_gate_up.data) {
         int64_t half = layer->experts_gate_up.n_rows / 2, n = layer->experts_gate_up.n_mats;
         layer->experts_gate = rows_of(&layer->experts_gate_up, 0, half, n);
@@ -106,7 +108,7 @@ static enum status split_latent(struct model *model, struct layer *layer, int32_
     return transpose_keys(model, layer, error);
 }
 
-static enum status make_weights(struct model *model, struct error *error)
+static enum status make_weights(struct model *model, enum model_use use, struct error *error)
 {
     enum status status = STATUS_OK;
     if (!model->output.data)
@@ -114,7 +116,7 @@ static enum status make_weights(struct model *model, struct error *error)
     for (int32_t i = 0; !status && i < model->hparams.n_layer; i++) {
         if (model->layers[i].router.data)
             status = split_experts(&model->layers[i], i, error);
-        if (!status && model->family->latent)
+        if (!status && model->family->latent && use == MODEL_TO_RUN)
             status = split_latent(model, &model->layers[i], i, error);
     }
     return status;
@@ -122,7 +124,7 @@ static enum status make_weights(struct model *model, struct error *error)
 
 /* ---- the model ---- */
 
-static enum status model_load(struct model *model, struct error *error)
+static enum status model_load(struct model *model, enum model_use use, struct error *error)
 {
     struct slice arch;
     enum status status = gguf_read_text(model->gguf, "general.architecture", &arch, error);
@@ -135,10 +137,10 @@ static enum status model_load(struct model *model, struct error *error)
     if ((status = model_read_hparams(model, error)) || (status = model_bind_tensors(model, error)))
         return status;
     model_count(model);
-    return make_weights(model, error);
+    return make_weights(model, use, error);
 }
 
-enum status model_open(struct gguf *gguf, struct model **out, struct error *error)
+enum status model_open(struct gguf *gguf, enum model_use use, struct model **out, struct error *error)
 {
     struct model *model = calloc(1, sizeof *model);
     if (!model) {
@@ -146,7 +148,7 @@ enum status model_open(struct gguf *gguf, struct model **out, struct error *erro
         return error_set(error, STATUS_MEMORY, "out of memory");
     }
     model->gguf = gguf;
-    enum status status = model_load(model, error);
+    enum status status = model_load(model, use, error);
     if (status) {
         model_close(model);
         return status;

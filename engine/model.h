@@ -2,7 +2,7 @@
  *
  * A family is a row of the family table: its name and what its layers are made of.  Which tensors a layer has, their names
  * and shapes stand in one table (model_tensors.c); forward.c reads the same struct for every family.  After model_open every
- * weight that is present has the shape that the hyper-parameters say, and lies inside the mapping. */
+ * weight that is present has the shape that the hyper-parameters say, and lies inside the mapping or the model's arena. */
 #ifndef FATHOM_ENGINE_MODEL_H
 #define FATHOM_ENGINE_MODEL_H
 
@@ -28,8 +28,8 @@ struct lora_pair {
     const struct lora_pair *next;
 };
 
-/* No row of a weight is wider, so that a thread can unpack one into its scratch. */
-enum { MODEL_MAX_WIDTH = 128 * 1024 };
+/* No row of a weight and no head is wider, so that a thread can unpack one row, or a block of cells, into its scratch. */
+enum { MODEL_MAX_WIDTH = 128 * 1024, MODEL_MAX_HEAD_WIDTH = 4096 };
 
 enum rope_kind {
     ROPE_NORM, /* rotates the pairs (0,1), (2,3), ... */
@@ -112,6 +112,7 @@ struct family {
     enum ffn_kind ffn;
     enum norm_kind norm;
     bool latent;            /* multi-head latent attention */
+    bool has_experts;       /* files may have them */
     bool has_qk_norm;       /* every layer norms queries and keys head by head */
     bool experts_normalise; /* always, whatever the file says */
 };
@@ -131,9 +132,14 @@ struct model {
     struct arena arena;                          /* layers, names, and the weights that were made at load */
 };
 
+enum model_use {
+    MODEL_TO_RUN,
+    MODEL_TO_DESCRIBE, /* hparams and shapes alone: weights that would have to be made are left out */
+};
+
 /* Takes ownership of gguf, also on failure.  Errors name the key or tensor: STATUS_UNSUPPORTED for an architecture or type
  * this program doesn't run, STATUS_FORMAT for what contradicts itself. */
-enum status model_open(struct gguf *gguf, struct model **out, struct error *error);
+enum status model_open(struct gguf *gguf, enum model_use use, struct model **out, struct error *error);
 void model_close(struct model *model);
 
 /* The i-th supported architecture, NULL at the end. */

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { MAX_HEADS = 4096, MAX_HEAD_WIDTH = 4096, MAX_LAYERS = 4096, MAX_EXPERTS = 4096, KEY_SIZE = 128 };
+enum { MAX_HEADS = 4096, MAX_LAYERS = 4096, MAX_EXPERTS = 4096, KEY_SIZE = 128 };
 
 static void key_name(const struct model *model, const char *name, char key[KEY_SIZE])
 {
@@ -86,7 +86,8 @@ static enum status read_sizes(struct model *model, struct error *error)
 static enum status check_head_widths(const struct model *model, struct error *error)
 {
     const struct hparams *h = &model->hparams;
-    if (h->n_embd_head_k < 1 || h->n_embd_head_v < 1 || (int64_t)h->n_head * h->n_embd_head_k > MODEL_MAX_WIDTH ||
+    if (h->n_embd_head_k < 1 || h->n_embd_head_v < 1 || h->n_embd_head_k > MODEL_MAX_HEAD_WIDTH ||
+        h->n_embd_head_v > MODEL_MAX_HEAD_WIDTH || (int64_t)h->n_head * h->n_embd_head_k > MODEL_MAX_WIDTH ||
         (int64_t)h->n_head * h->n_embd_head_v > MODEL_MAX_WIDTH)
         return error_set(error, STATUS_FORMAT, "key %s.attention.head_count is %d, with heads of %d and %d numbers",
                          model->family->arch, h->n_head, h->n_embd_head_k, h->n_embd_head_v);
@@ -103,8 +104,10 @@ static enum status read_plain_attention(struct model *model, struct error *error
         return error_set(error, STATUS_FORMAT, "key %s.attention.head_count_kv is %d, no divisor of %d heads",
                          model->family->arch, h->n_head_kv, h->n_head);
     int32_t width = h->n_embd / h->n_head;
-    if ((status = read_i32_or(model, "attention.key_length", 1, MAX_HEAD_WIDTH, width, &h->n_embd_head_k, error)) ||
-        (status = read_i32_or(model, "attention.value_length", 1, MAX_HEAD_WIDTH, width, &h->n_embd_head_v, error)) ||
+    if ((status =
+             read_i32_or(model, "attention.key_length", 1, MODEL_MAX_HEAD_WIDTH, width, &h->n_embd_head_k, error)) ||
+        (status =
+             read_i32_or(model, "attention.value_length", 1, MODEL_MAX_HEAD_WIDTH, width, &h->n_embd_head_v, error)) ||
         (status = check_head_widths(model, error)) ||
         (status = read_i32_or(model, "attention.sliding_window", 0, INT32_MAX, 0, &h->sliding_window, error)))
         return status;
@@ -121,14 +124,15 @@ static enum status read_latent_attention(struct model *model, struct error *erro
     const char *key_length = is_new ? "attention.key_length_mla" : "attention.key_length";
     const char *value_length = is_new ? "attention.value_length_mla" : "attention.value_length";
     enum status status;
-    if ((status = read_i32(model, key_length, 2, MAX_HEAD_WIDTH, &h->n_embd_head_k, error)) ||
-        (status = read_i32(model, value_length, 1, MAX_HEAD_WIDTH, &h->n_embd_head_v, error)) ||
+    if ((status = read_i32(model, key_length, 2, MODEL_MAX_HEAD_WIDTH, &h->n_embd_head_k, error)) ||
+        (status = read_i32(model, value_length, 1, MODEL_MAX_HEAD_WIDTH, &h->n_embd_head_v, error)) ||
         (status = check_head_widths(model, error)) ||
-        (status = read_i32(model, "attention.kv_lora_rank", 1, MAX_HEAD_WIDTH, &h->kv_lora_rank, error)) ||
+        (status = read_i32(model, "attention.kv_lora_rank", 1, MODEL_MAX_HEAD_WIDTH, &h->kv_lora_rank, error)) ||
         (status = read_i32_or(model, "attention.q_lora_rank", 0, MODEL_MAX_WIDTH, 0, &h->q_lora_rank, error)) ||
         (status = read_i32(model, "rope.dimension_count", 2, h->n_embd_head_k - 1, &h->rope.n_rot, error)))
         return status;
-    if (h->kv_lora_rank + h->rope.n_rot > MAX_HEAD_WIDTH)
+    if (h->kv_lora_rank + h->rope.n_rot > MODEL_MAX_HEAD_WIDTH ||
+        (int64_t)h->n_head * (h->kv_lora_rank + h->rope.n_rot) > MODEL_MAX_WIDTH)
         return error_set(error, STATUS_FORMAT, "key %s.attention.kv_lora_rank is %d, with %d rotated numbers",
                          model->family->arch, h->kv_lora_rank, h->rope.n_rot);
     h->n_head_kv = 1;
@@ -227,6 +231,9 @@ static enum status read_experts(struct model *model, struct error *error)
     int32_t gating;
     if ((status = read_i32_or(model, "expert_count", 0, MAX_EXPERTS, 0, &x->n_expert, error)) || x->n_expert == 0)
         return status;
+    if (!model->family->has_experts)
+        return error_set(error, STATUS_UNSUPPORTED, "key %s.expert_count is %d: this architecture has no experts",
+                         model->family->arch, x->n_expert);
     if ((status = read_i32(model, "expert_used_count", 1, x->n_expert, &x->n_used, error)) ||
         (status = read_i32_or(model, "expert_feed_forward_length", 1, MODEL_MAX_WIDTH, model->hparams.n_ff, &x->n_ff,
                               error)) ||
@@ -239,6 +246,9 @@ static enum status read_experts(struct model *model, struct error *error)
     if ((int64_t)x->n_ff * (x->n_shared ? x->n_shared : 1) > MODEL_MAX_WIDTH)
         return error_set(error, STATUS_FORMAT, "key %s.expert_shared_count is %d for a width of %d",
                          model->family->arch, x->n_shared, x->n_ff);
+    if ((int64_t)x->n_used * x->n_ff > MODEL_MAX_WIDTH || (int64_t)x->n_used * model->hparams.n_embd > MODEL_MAX_WIDTH)
+        return error_set(error, STATUS_FORMAT, "key %s.expert_used_count is %d for widths of %d and %d",
+                         model->family->arch, x->n_used, x->n_ff, model->hparams.n_embd);
     if (gating == 0)
         gating = GATING_SOFTMAX;
     if (gating != GATING_SOFTMAX && gating != GATING_SIGMOID)

@@ -124,6 +124,10 @@ enum status model_info_new(const char *path, const struct gguf *gguf, const stru
     char both[256];
     int size = snprintf(both, sizeof both, "%.100s%s%.100s", kind, *pre ? "/" : "", pre);
     info->tokenizer = arena_copy_text(&owned->arena, both, (size_t)size);
+    if (!info->tokenizer) {
+        model_info_free(info);
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    }
     info->chat = chat ? chat_template_name(chat) : NULL;
     info->n_bytes = gguf_n_bytes(gguf);
     for (size_t i = 0; i < gguf_n_tensors(gguf); i++)

@@ -219,7 +219,7 @@ static enum status refuse_unknown_tensors(const struct model *model, struct erro
         struct slice name = gguf_tensor_at(model->gguf, i)->name;
         char text[NAME_SIZE];
         snprintf(text, sizeof text, "%.*s", (int)(name.size < NAME_SIZE ? name.size : NAME_SIZE), name.data);
-        if (!is_known(model, text))
+        if (strlen(text) != name.size || !is_known(model, text))
             return error_set(error, STATUS_UNSUPPORTED, "tensor %s is not known of this kind of %s model", text,
                              model->family->arch);
     }

@@ -40,10 +40,14 @@ enum status session_open(struct engine *engine, const struct session_options *op
     session->engine = engine;
     session->options = settled;
     session->logits = calloc((size_t)h->n_vocab, sizeof *session->logits);
-    enum status status = session->logits ? STATUS_OK : error_set(error, STATUS_MEMORY, "out of memory");
+    /* Room for every token that can come: so that appending one never fails between cells and tokens. */
+    session->tokens.ids = calloc((size_t)settled.n_ctx, sizeof *session->tokens.ids);
+    session->tokens.capacity = session->tokens.ids ? (size_t)settled.n_ctx : 0;
+    enum status status =
+        session->logits && session->tokens.ids ? STATUS_OK : error_set(error, STATUS_MEMORY, "out of memory");
     if (!status)
         status = kvcache_init(&session->cache, settled.kv, settled.n_ctx, h->n_layer, h->n_head_kv, h->cache_k,
-                              h->cache_v, error);
+                              h->cache_v, h->kv_lora_rank ? h->kv_lora_rank : h->n_embd_head_v, error);
     if (!status)
         status = workspace_init(&session->workspace, engine->backend, engine->model, settled.n_slice, error);
     if (status) {

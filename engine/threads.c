@@ -3,9 +3,11 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
@@ -124,16 +126,28 @@ enum status thread_pool_new(int n_threads, struct thread_pool **out, struct erro
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pool->n_threads = 1;
-    for (int i = 1; i < n_threads; i++) {
+    /* Signals that concern the whole program are for the thread that expects them, not for ours.  What a thread causes
+     * itself still reaches it: the mapping of a file that was cut short depends on it. */
+    sigset_t ours, before;
+    sigfillset(&ours);
+    const int own[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        sigdelset(&ours, own[i]);
+    pthread_sigmask(SIG_SETMASK, &ours, &before);
+    enum status status = STATUS_OK;
+    for (int i = 1; !status && i < n_threads; i++) {
         pool->workers[i] = (struct worker){.pool = pool, .index = i};
-        if (pthread_create(&pool->workers[i].thread, NULL, worker_main, &pool->workers[i]) != 0) {
-            thread_pool_free(pool);
-            return error_set(error, STATUS_MEMORY, "cannot start thread %d of %d", i + 1, n_threads);
-        }
-        pool->n_threads = i + 1;
+        if (pthread_create(&pool->workers[i].thread, NULL, worker_main, &pool->workers[i]) != 0)
+            status = error_set(error, STATUS_MEMORY, "cannot start thread %d of %d", i + 1, n_threads);
+        else
+            pool->n_threads = i + 1;
     }
-    *out = pool;
-    return STATUS_OK;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (status)
+        thread_pool_free(pool);
+    else
+        *out = pool;
+    return status;
 }
 
 void thread_share(int64_t n, int64_t grain, int thread, int n_threads, int64_t *begin, int64_t *end)
@@ -144,30 +158,35 @@ void thread_share(int64_t n, int64_t grain, int thread, int n_threads, int64_t *
     *end = last < n ? last : n;
 }
 
-/* Whether cpu is the first of its core's hardware threads; a system that doesn't say counts every one. */
-static bool is_first_of_core(unsigned cpu)
+/* The first of the hardware threads of cpu's core; cpu itself where the system doesn't say. */
+static unsigned first_of_core(unsigned cpu)
 {
     char path[96];
     snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%u/topology/thread_siblings_list", cpu);
     FILE *file = fopen(path, "re");
-    if (!file)
-        return true;
     unsigned first = cpu;
-    if (fscanf(file, "%u", &first) != 1)
-        first = cpu;
-    fclose(file);
-    return first == cpu;
+    if (file) {
+        if (fscanf(file, "%u", &first) != 1)
+            first = cpu;
+        fclose(file);
+    }
+    return first < CPU_SETSIZE ? first : cpu;
 }
 
 int threads_physical_cores(void)
 {
-    cpu_set_t allowed;
-    int n_cores = 0;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
+    cpu_set_t allowed, cores;
+    long n_cores;
+    CPU_ZERO(&cores);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
         for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++)
-            if (CPU_ISSET(cpu, &allowed) && is_first_of_core(cpu))
-                n_cores++;
+            if (CPU_ISSET(cpu, &allowed))
+                CPU_SET(first_of_core(cpu), &cores);
+        n_cores = CPU_COUNT(&cores);
+    } else {
+        n_cores = sysconf(_SC_NPROCESSORS_ONLN); /* more processors than the set has room for */
+    }
     if (n_cores < 1)
         return 1;
-    return n_cores < THREADS_MAX ? n_cores : THREADS_MAX;
+    return n_cores < THREADS_MAX ? (int)n_cores : THREADS_MAX;
 }

@@ -11,6 +11,7 @@
 
 #include "engine/cpu.h"
 #include "engine/cpu_kernels.h"
+#include "engine/cpu_private.h"
 #include "engine/engine.h"
 #include "engine/kvcache.h"
 
@@ -249,7 +250,8 @@ static void check_attention(const struct machine *truth, const struct machine *f
     struct kvcache cache;
     int32_t n_cells = first + n_tokens;
     assert_int_equal(
-        kvcache_init(&cache, kv, n_cells + 3, 2, n_head_kv, n_head_kv * k_width, n_head_kv * v_width, NULL), STATUS_OK);
+        kvcache_init(&cache, kv, n_cells + 3, 2, n_head_kv, n_head_kv * k_width, n_head_kv * v_width, v_width, NULL),
+        STATUS_OK);
     float *keys = new_floats(1, (size_t)(n_cells * cache.k_elements));
     float *values = new_floats(2, (size_t)(n_cells * cache.v_elements));
     float *q = new_floats(3, (size_t)(n_tokens * n_head * k_width));
@@ -307,9 +309,9 @@ static void scalar_attention_is_the_formula(void **state)
     enum { CELLS = 5, HEADS = 4, GROUP = 2, WIDTH = 8 };
     struct machine machine = open_machine("scalar", 1);
     struct kvcache cache;
-    assert_int_equal(
-        kvcache_init(&cache, KV_F32, CELLS, 1, HEADS / GROUP, HEADS / GROUP * WIDTH, HEADS / GROUP * WIDTH, NULL),
-        STATUS_OK);
+    assert_int_equal(kvcache_init(&cache, KV_F32, CELLS, 1, HEADS / GROUP, HEADS / GROUP * WIDTH, HEADS / GROUP * WIDTH,
+                                  WIDTH, NULL),
+                     STATUS_OK);
     float *k = new_floats(11, CELLS * HEADS / GROUP * WIDTH), *v = new_floats(12, CELLS * HEADS / GROUP * WIDTH);
     float *q = new_floats(13, 2 * HEADS * WIDTH), out[2 * HEADS * WIDTH];
     machine.backend->ops->kv_store(machine.backend, &cache, 0, 0, CELLS, k, v);
@@ -504,6 +506,7 @@ static void check_route(const struct expert_hparams *experts, const float *bias_
                     best_score = value;
                 }
             }
+            assert_true(best >= 0);
             kept[best] = true;
         }
         for (int round = 0; round < USED; round++) {
@@ -511,6 +514,7 @@ static void check_route(const struct expert_hparams *experts, const float *bias_
             for (int e = 0; e < EXPERTS; e++)
                 if (kept[e / width] && expected[e] == 0 && (best < 0 || score[e] > score[best]))
                     best = e;
+            assert_true(best >= 0);
             expected[best] = p[best];
             chosen_sum += p[best];
         }
@@ -636,6 +640,81 @@ static void heads_agree_with_the_truth(void **state)
     on_every_set(heads_multiply);
 }
 
+/* What is not a number must stay so, or a wrong model answers as if it were a right one. */
+static void nan_goes_through(const struct machine *truth, const struct machine *fast)
+{
+    (void)truth;
+    enum { COLS = 64, HEADS = 2 };
+    const enum quant_type types[] = {QUANT_F32, QUANT_Q8_0};
+    for (size_t k = 0; k < 2; k++)
+        for (int n_tokens = 1; n_tokens <= 5; n_tokens += 4) {
+            struct weight weight = {.type = types[k], .n_cols = COLS, .n_rows = 5, .n_mats = 1};
+            weight.row_bytes = COLS / quant_info(types[k])->block_elements * quant_info(types[k])->block_bytes;
+            weight.mat_bytes = 5 * weight.row_bytes;
+            unsigned char *data = new_weights(4, types[k], weight.mat_bytes);
+            weight.data = data;
+            float *x = new_floats(5, (size_t)(n_tokens * COLS)), out[5 * 5];
+            x[(n_tokens - 1) * COLS + 40] = NAN;
+            const struct product product = {&weight, NULL, out, false};
+            fast->backend->ops->matmul(fast->backend, &product, 1, x, n_tokens);
+            assert_true(isnan(out[(n_tokens - 1) * 5 + 2]));
+            free(x);
+            free(data);
+        }
+    const enum kv_type kvs[] = {KV_F32, KV_F16, KV_Q8_0};
+    for (size_t k = 0; k < 3; k++)
+        for (int which = 0; which < 3; which++) {
+            struct kvcache cache;
+            assert_int_equal(kvcache_init(&cache, kvs[k], 40, 1, 1, 32, 32, 32, NULL), STATUS_OK);
+            float *inputs[3] = {new_floats(1, HEADS * 32), new_floats(2, 40 * 32), new_floats(3, 40 * 32)},
+                  out[HEADS * 32];
+            inputs[which][which ? 35 * 32 + 3 : 32 + 3] = NAN;
+            fast->backend->ops->kv_store(fast->backend, &cache, 0, 0, 40, inputs[1], inputs[2]);
+            const struct attention_settings settings = {1, 39, HEADS, 1, 32, 32, 0, 0.2f};
+            fast->backend->ops->attention(fast->backend, out, inputs[0], &cache, 0, &settings);
+            assert_true(isnan(out[32 + 3]));
+            for (int i = 0; i < 3; i++)
+                free(inputs[i]);
+            kvcache_deinit(&cache);
+        }
+    float gate[9] = {1, 2, NAN, 4, 5, 6, 7, 8, NAN}, up[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
+    fast->backend->ops->silu_gate(fast->backend, gate, up, 9);
+    assert_true(isnan(gate[2]) && isnan(gate[8]) && !isnan(gate[3]));
+}
+
+static void what_is_no_number_stays_so(void **state)
+{
+    (void)state;
+    on_every_set(nan_goes_through);
+}
+
+/* A router that gives no numbers still chooses different experts, so that nothing is read twice. */
+static void experts_differ_whatever_the_router_says(void **state)
+{
+    (void)state;
+    const float bad[] = {NAN, INFINITY, -INFINITY};
+    for (size_t k = 0; k < 3; k++) {
+        float *logits = new_floats(1, TOKENS * EXPERTS);
+        for (int i = 0; i < EXPERTS; i++)
+            logits[EXPERTS + i] = bad[k];
+        const struct expert_hparams experts = {.n_expert = EXPERTS,
+                                               .n_used = USED,
+                                               .gating = GATING_SIGMOID,
+                                               .weights_scale = 1,
+                                               .n_group = 2,
+                                               .n_group_used = 1};
+        struct machine machine = open_machine(NULL, 2);
+        machine.backend->ops->route(machine.backend, logits, NULL, TOKENS, &experts);
+        const int32_t *chosen = cpu_of(machine.backend)->plan.chosen;
+        for (int t = 0; t < TOKENS; t++)
+            for (int i = 0; i < USED; i++)
+                for (int j = 0; j < i; j++)
+                    assert_int_not_equal(chosen[t * USED + i], chosen[t * USED + j]);
+        close_machine(&machine);
+        free(logits);
+    }
+}
+
 static void a_norm_names_the_layer_that_went_wrong(void **state)
 {
     (void)state;
@@ -672,6 +751,8 @@ int main(void)
         cmocka_unit_test(experts_agree_with_the_truth),
         cmocka_unit_test(heads_agree_with_the_truth),
         cmocka_unit_test(silu_is_the_formula),
+        cmocka_unit_test(what_is_no_number_stays_so),
+        cmocka_unit_test(experts_differ_whatever_the_router_says),
         cmocka_unit_test(a_norm_names_the_layer_that_went_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,10 @@ static struct tokens ids_of(const cJSON *list)
 {
     struct tokens tokens = {0};
     const cJSON *item;
-    cJSON_ArrayForEach(item, list) tokens_append(&tokens, item->valueint);
+    cJSON_ArrayForEach(item, list)
+    {
+        tokens_append(&tokens, item->valueint);
+    }
     return tokens;
 }
 

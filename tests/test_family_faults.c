@@ -121,7 +121,7 @@ static enum status load(const char *shape, const struct synth_fault *fault, stru
     struct model *model = NULL;
     enum status status = gguf_open_memory(bytes, size, &gguf, error);
     if (!status)
-        status = model_open(gguf, &model, error);
+        status = model_open(gguf, MODEL_TO_RUN, &model, error);
     if (!status)
         model_close(model);
     free(bytes);

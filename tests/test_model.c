@@ -102,7 +102,7 @@ static enum status load(const struct fault *fault, struct model **model, struct 
     write_model(file, fault);
     struct gguf *gguf;
     enum status status = gguf_open_memory(file->data, file->size, &gguf, error);
-    return status ? status : model_open(gguf, model, error);
+    return status ? status : model_open(gguf, MODEL_TO_RUN, model, error);
 }
 
 static void a_right_file_is_bound(void **state)
@@ -166,6 +166,7 @@ static void every_fault_is_named(void **state)
         {{.key = "llama.block_count", .value = 1}, STATUS_UNSUPPORTED, "blk.1."},
         {{.key = "llama.block_count", .value = UINT32_MAX}, STATUS_FORMAT, "llama.block_count"},
         {{.key = "llama.embedding_length", .value = 64}, STATUS_FORMAT, "token_embd.weight"},
+        {{.key = "llama.embedding_length", .value = 32768}, STATUS_FORMAT, "attention.head_count"},
         {{.key = "llama.embedding_length", .value = 1u << 31}, STATUS_FORMAT, "llama.embedding_length"},
         {{.key = "llama.feed_forward_length", .value = 65}, STATUS_FORMAT, "ffn_gate.weight"},
         {{.key = "llama.attention.head_count", .value = 0}, STATUS_FORMAT, "llama.attention.head_count"},
