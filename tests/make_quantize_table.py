@@ -3,9 +3,13 @@
 
     make_quantize_table.py FATHOM MODEL.gguf TEXT FOLDER [TYPE ...]
 
-Two sources are written into FOLDER (some 800 MB): MODEL with all weights dequantised to F32, and a model of the llama
-family with seeded Gaussian weights whose rows divide by 256, which borrows MODEL's vocabulary.  For each source and
-type, both quantisers write a file; then the table says, for each pair:
+Three sources are written into FOLDER (some 1.7 GB), all in F32:
+
+    dequantised  MODEL, which must be SmolLM2-135M or of its shape
+    padded       the same with zeros put into all matrices, so that every row divides by 256; it computes the same
+    gaussian     a small model of the llama family with seeded Gaussian weights, which borrows MODEL's vocabulary
+
+For each source and type, both quantisers write a file; then the table says, for each pair:
 
     size         of ours and theirs, in MB
     types        whether every tensor has the same type in both
@@ -57,6 +61,34 @@ def write_dequantised(path, out):
     finish(writer)
 
 
+def write_padded(path, out):
+    """Zeros make 768 of the width 576, and 12 heads of 9.  The mean in a norm is then over more numbers: its weights and
+    epsilon make up for that."""
+    import gguf
+
+    reader = gguf.GGUFReader(path)
+    field = lambda key: reader.fields["llama." + key].contents()
+    old, new = field("embedding_length"), 768
+    epsilon = "attention.layer_norm_rms_epsilon"
+    numbers = {"embedding_length": new, "attention.head_count": 12, "attention.head_count_kv": 4, "attention.key_length": 64,
+               "attention.value_length": 64, "rope.dimension_count": 64}
+    writer = gguf.GGUFWriter(out, "llama")
+    copy_keys(reader, writer, ["llama." + key for key in (*numbers, epsilon)])
+    for key, value in numbers.items():
+        writer.add_uint32("llama." + key, value)
+    writer.add_float32("llama." + epsilon, field(epsilon) * old / new)
+    for tensor in reader.tensors:
+        x = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
+        if x.ndim == 1:
+            x = np.pad(x * np.sqrt(old / new), (0, new - old))
+        else:
+            rows = {"attn_q": 768, "attn_k": 256, "attn_v": 256, "attn_output": new, "ffn_down": new}
+            wanted = next((n for name, n in rows.items() if name in tensor.name), x.shape[0])
+            x = np.pad(x, ((0, wanted - x.shape[0]), (0, -x.shape[1] % 256)))
+        writer.add_tensor(tensor.name, x.astype(np.float32))
+    finish(writer)
+
+
 def write_gaussian(path, out):
     import gguf
 
@@ -71,7 +103,7 @@ def write_gaussian(path, out):
         writer.add_uint32("llama." + key, value)
     random = np.random.default_rng(1)
     add = lambda name, *shape: writer.add_tensor(
-        name + ".weight", (random.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32))
+        name + ".weight", (random.standard_normal(shape) * 0.02).astype(np.float32))
     ones = lambda name: writer.add_tensor(name + ".weight", np.ones(WIDTH, np.float32))
     add("token_embd", n_vocab, WIDTH)
     for i in range(LAYERS):
@@ -152,7 +184,7 @@ def main():
     fathom, model, text, folder = sys.argv[1:5]
     kinds = sys.argv[5:] or list(FILE_TYPES)
     worse = []
-    for name, write in (("dequantised", write_dequantised), ("gaussian", write_gaussian)):
+    for name, write in (("dequantised", write_dequantised), ("padded", write_padded), ("gaussian", write_gaussian)):
         source = os.path.join(folder, name + ".gguf")
         if not os.path.exists(source):
             write(model, source)
