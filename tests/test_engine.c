@@ -188,7 +188,7 @@ static struct tokens greedy_tokens(const char *shape, const char *prompt, int n_
     struct session *session = open_session(engine, (struct session_options){.n_ctx = 256});
     struct tokens tokens = tokenize(engine, prompt);
     sync_all(session, &tokens, NULL);
-    struct tokens said = continue_greedily(engine, session, 48);
+    struct tokens said = continue_greedily(engine, session, 24);
     size_t n;
     session_tokens(session, &n);
     assert_int_equal(n, tokens.n + said.n);
@@ -202,7 +202,7 @@ static void greedy_answers_do_not_depend_on_threads(void **state)
 {
     (void)state;
     const char *shapes[] = {"lite-q8_0", "llama-gqa", "qwen3moe", "starcoder2"};
-    const char *prompts[] = {"The capital of France is", "def add(a, b):\n", "x"};
+    const char *prompts[] = {"The capital of France is", "x"};
     size_t n_tokens = 0;
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
         for (size_t i = 0; i < sizeof prompts / sizeof *prompts; i++) {
@@ -216,7 +216,7 @@ static void greedy_answers_do_not_depend_on_threads(void **state)
             }
             tokens_deinit(&first);
         }
-    assert_true(n_tokens > 100);
+    assert_true(n_tokens > 50);
 }
 
 /* ---- what opens and what doesn't ---- */
