@@ -24,7 +24,8 @@ fi
 root=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
+child=
+trap 'kill $child 2>/dev/null; exit 130' INT TERM
 passed=0 failed=0
 
 count_tap() { # of the log: passed, failed, skipped, planned
@@ -38,7 +39,9 @@ run_one() { # NAME COMMAND...
     case $name in *_figures) allowed=$((limit * 3)) ;; esac # whole texts through a model take their time on a busy machine
     rm -rf "$work/run"
     mkdir -p "$work/run/home" "$work/run/tmp" "$work/run/xdg"
-    { env -i PATH="$PATH" HOME="$work/run/home" TMPDIR="$work/run/tmp" TERM=xterm-256color LC_ALL=C.UTF-8 \
+    # In the background, so that Ctrl-C ends the test, which timeout has put into a process group of its own; such commands
+    # would ignore SIGINT.
+    { env -i --default-signal=INT,QUIT PATH="$PATH" HOME="$work/run/home" TMPDIR="$work/run/tmp" TERM=xterm-256color LC_ALL=C.UTF-8 \
         XDG_CONFIG_HOME="$work/run/xdg/config" XDG_DATA_HOME="$work/run/xdg/data" \
         XDG_CACHE_HOME="$work/run/xdg/cache" XDG_STATE_HOME="$work/run/xdg/state" \
         FATHOM_PROGRAM="$root/$build/fathom" FATHOM_TEST_DATA="$root/build/test-data" \
@@ -46,7 +49,9 @@ run_one() { # NAME COMMAND...
         ${FATHOM_CPU:+FATHOM_CPU="$FATHOM_CPU"} ${LSAN_OPTIONS:+LSAN_OPTIONS="$LSAN_OPTIONS"} \
         ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=1:allow_addr2line=1}" UBSAN_OPTIONS=print_stacktrace=1:allow_addr2line=1 \
         TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:allow_addr2line=1}" PYTHON="${PYTHON:-python3}" CMOCKA_MESSAGE_OUTPUT=TAP PYTHONDONTWRITEBYTECODE=1 \
-        timeout -k 10 "$allowed" "$@" </dev/null || status=$?; } >"$work/log" 2>&1
+        timeout -k 10 "$allowed" "$@" </dev/null &
+        child=$!
+        wait "$child" || status=$?; } >"$work/log" 2>&1
 
     read -r good bad skipped planned < <(count_tap)
     [ "$planned" = 0 ] || [ $((good + bad + skipped)) = "$planned" ] || problem="not every test reported"
