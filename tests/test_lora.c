@@ -101,8 +101,8 @@ static float *logits_of(const char *path, const char *adapter, float scale, int3
 {
     const struct engine_lora lora = {adapter, scale};
     const struct engine_options options = {.model_path = path, .loras = &lora, .n_loras = adapter ? 1 : 0};
-    struct engine *engine;
-    struct session *session;
+    struct engine *engine = NULL;
+    struct session *session = NULL;
     struct error error = {0};
     const int32_t ids[N_IDS] = {7, 31, 2, 90, 44, 5, 61, 8, 12};
     if (engine_open(&options, &engine, &error) ||
