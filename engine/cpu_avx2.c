@@ -30,106 +30,213 @@ INLINE __m128 sum_lanes4(const __m256 v[4])
     return _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
 }
 
-/* ---- few tokens: 16-bit weights against the 16-bit input ---- */
+/* ---- few tokens: the weights as 16-bit numbers against the 16-bit input ---- */
 
 enum { ROWS = 4 }; /* rows whose blocks are in flight at a time */
 
-/* What a type is to a kernel, all of it known when it is compiled. */
-struct type {
-    group_fn *group;
-    words_fn *words;
-    int n_blocks; /* a group: 1 or 8 */
-    size_t bytes; /* a group */
-    int traits;
+/* The input of a block: its numbers of even and of odd places, the order in which bytes become words at the least cost. */
+struct input {
+    __m256i even, odd;
 };
 
-/* The scales of a group's blocks times those of the input, for each half of a block. */
-struct scales {
-    float first[8], second[8];
-};
-
-INLINE struct scales scale_group(struct type type, const unsigned char *p, const float *scale, const float *sum,
-                                 __m256 *minima)
+INLINE struct input load_input(const int16_t *q)
 {
-    struct group group = type.group(p);
-    struct scales scales;
-    if (type.n_blocks == 1) {
-        scales.first[0] = _mm256_cvtss_f32(group.scale) * scale[0];
-        if (type.traits & HAS_MIN)
-            *minima = _mm256_add_ps(*minima, _mm256_set_ps(0, 0, 0, 0, 0, 0, 0, _mm256_cvtss_f32(group.min) * sum[0]));
-        return scales;
+    return (struct input){_mm256_loadu_si256((const __m256i *)(const void *)q),
+                          _mm256_loadu_si256((const __m256i *)(const void *)(q + 16))};
+}
+
+/* Sums of weight · input: the first four lanes of weights 0..15, the others of 16..31. */
+INLINE __m256 multiply_block(__m256i bytes, int traits, struct input x)
+{
+    __m256i even, odd;
+    if (traits & SIGNED_BYTES) {
+        even = _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8);
+        odd = _mm256_srai_epi16(bytes, 8);
+    } else {
+        even = _mm256_and_si256(bytes, _mm256_set1_epi16(255));
+        odd = _mm256_srli_epi16(bytes, 8);
     }
-    __m256 input = _mm256_loadu_ps(scale);
-    _mm256_storeu_ps(scales.first, _mm256_mul_ps(group.scale, input));
-    if (type.traits & TWO_SCALES)
-        _mm256_storeu_ps(scales.second, _mm256_mul_ps(group.second_scale, input));
-    if (type.traits & HAS_MIN)
-        *minima = _mm256_fmadd_ps(group.min, _mm256_loadu_ps(sum), *minima);
-    return scales;
+    return _mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_madd_epi16(even, x.even), _mm256_madd_epi16(odd, x.odd)));
+}
+
+/* Where the scales of a group's blocks wait; pairs of them where a block has two. */
+struct ready_scales {
+    float scale[2 * GROUP];
+};
+
+/* The place of block k's pair, as two unpackings of eight lanes leave them. */
+INLINE int pair_place(int k)
+{
+    return 2 * ((k & 1) | (k & 2) << 1 | (k & 4) >> 1);
+}
+
+INLINE void keep_scales(struct ready_scales *ready, int traits, struct scales scales, __m256 input)
+{
+    __m256 first = _mm256_mul_ps(scales.scale, input);
+    if (traits & TWO_SCALES) {
+        __m256 second = _mm256_mul_ps(scales.second_scale, input);
+        _mm256_storeu_ps(ready->scale, _mm256_unpacklo_ps(first, second));
+        _mm256_storeu_ps(ready->scale + GROUP, _mm256_unpackhi_ps(first, second));
+    } else {
+        _mm256_storeu_ps(ready->scale, first);
+    }
+}
+
+INLINE __m256 scale_of(const struct ready_scales *ready, int traits, int k)
+{
+    if (!(traits & TWO_SCALES))
+        return _mm256_broadcast_ss(ready->scale + k);
+    double pair;
+    memcpy(&pair, ready->scale + pair_place(k), sizeof pair);
+    return _mm256_permutevar_ps(_mm256_castpd_ps(_mm256_set1_pd(pair)), _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
+}
+
+/* One row of the input's scales and sums. */
+struct input_scales {
+    __m256 scale, sum, second_sum;
+};
+
+INLINE __m256 add_minima(__m256 total, int traits, struct scales scales, struct input_scales x)
+{
+    if (traits & TWO_MINS) {
+        total = _mm256_fmadd_ps(scales.min, _mm256_sub_ps(x.sum, x.second_sum), total);
+        return _mm256_fmadd_ps(scales.second_min, x.second_sum, total);
+    }
+    return traits & HAS_MIN ? _mm256_fmadd_ps(scales.min, x.sum, total) : total;
+}
+
+/* Adds n blocks, one group, of n_rows rows to their totals. */
+INLINE void add_group(struct type type, int n, int n_rows, const unsigned char *p, size_t row_bytes, const int16_t *q,
+                      struct input_scales x, __m256 total[ROWS])
+{
+    struct ready_scales ready[ROWS];
+    UNROLL
+    for (int r = 0; r < n_rows; r++) {
+        const unsigned char *ahead = p + (size_t)(r + ROWS) * row_bytes;
+        UNROLL
+        for (size_t i = 0; i < (size_t)(n / type.group_blocks) * type.group_bytes; i += 64)
+            _mm_prefetch((const char *)ahead + i, _MM_HINT_T0);
+        struct scales scales = type.scales(p + (size_t)r * row_bytes, n);
+        keep_scales(&ready[r], type.traits, scales, x.scale);
+        total[r] = add_minima(total[r], type.traits, scales, x);
+    }
+    UNROLL
+    for (int k = 0; k < n; k++) {
+        struct input input = load_input(q + k * 32);
+        UNROLL
+        for (int r = 0; r < n_rows; r++) {
+            __m256 sum = multiply_block(type.bytes(p + (size_t)r * row_bytes, k), type.traits, input);
+            total[r] = _mm256_fmadd_ps(sum, scale_of(&ready[r], type.traits, k), total[r]);
+        }
+    }
+}
+
+/* One token's input. */
+struct input_row {
+    const int16_t *q;
+    const float *scale, *sum, *second_sum;
+    int64_t n_blocks;
+};
+
+INLINE __m256 first_lanes(const float *x, int n)
+{
+    float lanes[GROUP] = {0};
+    memcpy(lanes, x, (size_t)n * sizeof *x);
+    return _mm256_loadu_ps(lanes);
+}
+
+/* Bytes of a row before its block b, with which a group begins. */
+INLINE size_t bytes_before(struct type type, int64_t b)
+{
+    return (size_t)(b / type.group_blocks) * type.group_bytes;
+}
+
+/* A row that is not whole groups ends with parts of 4, 2 and 1 blocks, those of them that it needs: where the part of n
+ * begins. */
+INLINE int64_t part_begin(int64_t n_blocks, int n)
+{
+    return n_blocks & ~(int64_t)(2 * n - 1);
+}
+
+/* The same for the n blocks that a row of n_blocks has where it is not whole groups: n is a bit of their number. */
+INLINE void add_part(struct type type, int n, int n_rows, const unsigned char *rows, size_t row_bytes,
+                     const struct input_row *x, __m256 total[ROWS])
+{
+    int64_t b = part_begin(x->n_blocks, n);
+    if (!(x->n_blocks & n))
+        return;
+    struct input_scales scales = {first_lanes(x->scale + b, n), first_lanes(x->sum + b, n),
+                                  first_lanes(x->second_sum + b, n)};
+    add_group(type, n, n_rows, rows + (size_t)b * type.group_bytes, row_bytes, x->q + b * 32, scales, total);
 }
 
 /* Sums of rows 0..n_rows-1 against one token's input.  Each is one accumulator over the blocks in order. */
-INLINE void dot_words(struct type type, int n_rows, const unsigned char *rows, size_t row_bytes, const int16_t *q,
-                      const float *scale, const float *sum, int64_t n_groups, float *out)
+INLINE void dot_words(struct type type, int n_rows, const unsigned char *rows, size_t row_bytes,
+                      const struct input_row *x, float *out)
 {
-    __m256 total[ROWS], minima[ROWS];
-    struct scales scales[ROWS];
+    __m256 total[ROWS];
     UNROLL
     for (int r = 0; r < n_rows; r++)
-        total[r] = minima[r] = _mm256_setzero_ps();
-    for (int64_t g = 0; g < n_groups; g++, q += 32 * type.n_blocks, scale += type.n_blocks, sum += type.n_blocks) {
-        const unsigned char *p = rows + (size_t)g * type.bytes;
-        UNROLL
-        for (int r = 0; r < n_rows; r++)
-            scales[r] = scale_group(type, p + (size_t)r * row_bytes, scale, sum, &minima[r]);
-        UNROLL
-        for (int k = 0; k < type.n_blocks; k++) {
-            __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)(q + k * 32));
-            __m256i second = _mm256_loadu_si256((const __m256i *)(const void *)(q + k * 32 + 16));
-            UNROLL
-            for (int r = 0; r < n_rows; r++) {
-                struct words32 w = type.words(p + (size_t)r * row_bytes, k);
-                __m256i a = _mm256_madd_epi16(w.first, first), c = _mm256_madd_epi16(w.second, second);
-                __m256 x = _mm256_broadcast_ss(&scales[r].first[k]);
-                if (type.traits & TWO_SCALES) {
-                    __m256 y = _mm256_broadcast_ss(&scales[r].second[k]);
-                    total[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(a), x, total[r]);
-                    total[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(c), y, total[r]);
-                } else {
-                    total[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(a, c)), x, total[r]);
-                }
-            }
-        }
+        total[r] = _mm256_setzero_ps();
+    for (int64_t b = 0; b + GROUP <= x->n_blocks; b += GROUP) {
+        struct input_scales scales = {_mm256_loadu_ps(x->scale + b), _mm256_loadu_ps(x->sum + b),
+                                      _mm256_loadu_ps(x->second_sum + b)};
+        add_group(type, GROUP, n_rows, rows + bytes_before(type, b), row_bytes, x->q + b * 32, scales, total);
+    }
+    /* What is left of a row, by parts whose sizes are known when this is compiled. */
+    if (type.group_blocks == 1) {
+        add_part(type, 4, n_rows, rows, row_bytes, x, total);
+        add_part(type, 2, n_rows, rows, row_bytes, x, total);
+        add_part(type, 1, n_rows, rows, row_bytes, x, total);
     }
     UNROLL
     for (int r = 0; r < n_rows; r++)
-        out[r] = sum_lanes(_mm256_add_ps(total[r], minima[r]));
+        out[r] = sum_lanes(total[r]);
 }
 
 /* ---- many tokens: rows unpacked to floats, then tiles of rows and tokens ---- */
 
-INLINE void unpack_floats(struct type type, const unsigned char *row, int64_t n_groups, float *out)
+INLINE void unpack_group(struct type type, int n, const unsigned char *p, float *out)
 {
-    for (int64_t g = 0; g < n_groups; g++) {
-        const unsigned char *p = row + (size_t)g * type.bytes;
-        struct group group = type.group(p);
-        float scale[8], second_scale[8], min[8] = {0};
-        _mm256_storeu_ps(scale, group.scale);
-        _mm256_storeu_ps(second_scale, type.traits & TWO_SCALES ? group.second_scale : group.scale);
-        if (type.traits & HAS_MIN)
-            _mm256_storeu_ps(min, group.min);
+    struct scales scales = type.scales(p, n);
+    float scale[GROUP], second_scale[GROUP], min[GROUP] = {0}, second_min[GROUP];
+    _mm256_storeu_ps(scale, scales.scale);
+    _mm256_storeu_ps(second_scale, type.traits & TWO_SCALES ? scales.second_scale : scales.scale);
+    if (type.traits & HAS_MIN)
+        _mm256_storeu_ps(min, scales.min);
+    memcpy(second_min, min, sizeof min);
+    if (type.traits & TWO_MINS)
+        _mm256_storeu_ps(second_min, scales.second_min);
+    UNROLL
+    for (int k = 0; k < n; k++, out += 32) {
+        __m256i bytes = type.bytes(p, k);
+        __m128i half[2] = {_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)};
         UNROLL
-        for (int k = 0; k < type.n_blocks; k++, out += 32) {
-            struct words32 w = type.words(p, k);
-            __m256 low = _mm256_set1_ps(min[k]), first = _mm256_set1_ps(scale[k]),
-                   second = _mm256_set1_ps(second_scale[k]);
-            __m128i q[4] = {_mm256_castsi256_si128(w.first), _mm256_extracti128_si256(w.first, 1),
-                            _mm256_castsi256_si128(w.second), _mm256_extracti128_si256(w.second, 1)};
-            UNROLL
-            for (int i = 0; i < 4; i++)
-                _mm256_storeu_ps(out + i * 8, _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(q[i])),
-                                                              i < 2 ? first : second, low));
+        for (int i = 0; i < 4; i++) {
+            __m128i eight = i % 2 ? _mm_srli_si128(half[i / 2], 8) : half[i / 2];
+            __m256i q = type.traits & SIGNED_BYTES ? _mm256_cvtepi8_epi32(eight) : _mm256_cvtepu8_epi32(eight);
+            _mm256_storeu_ps(out + i * 8,
+                             _mm256_fmadd_ps(_mm256_cvtepi32_ps(q), _mm256_set1_ps(i < 2 ? scale[k] : second_scale[k]),
+                                             _mm256_set1_ps(i < 2 ? min[k] : second_min[k])));
         }
+    }
+}
+
+INLINE void unpack_part(struct type type, int n, const unsigned char *row, int64_t n_blocks, float *out)
+{
+    int64_t b = part_begin(n_blocks, n);
+    if (n_blocks & n)
+        unpack_group(type, n, row + (size_t)b * type.group_bytes, out + b * 32);
+}
+
+INLINE void unpack_floats(struct type type, const unsigned char *row, int64_t n_blocks, float *out)
+{
+    for (int64_t b = 0; b + GROUP <= n_blocks; b += GROUP)
+        unpack_group(type, GROUP, row + bytes_before(type, b), out + b * 32);
+    if (type.group_blocks == 1) {
+        unpack_part(type, 4, row, n_blocks, out);
+        unpack_part(type, 2, row, n_blocks, out);
+        unpack_part(type, 1, row, n_blocks, out);
     }
 }
 
@@ -257,15 +364,14 @@ INLINE void matmul_few(struct type type, const struct weight *weight, const unsi
         const unsigned char *rows = data + (size_t)row * weight->row_bytes;
         int n_rows = end - row < ROWS ? (int)(end - row) : ROWS;
         for (int32_t t = 0; t < x->n_tokens; t++) {
-            const int16_t *q = x->q + t * x->n_cols;
-            const float *scale = x->scale + t * n_blocks, *sum = x->sum + t * n_blocks;
+            const struct input_row input = {x->q + t * x->n_cols, x->scale + t * n_blocks, x->sum + t * n_blocks,
+                                            x->second_sum + t * n_blocks, n_blocks};
             float value[ROWS];
             if (n_rows == ROWS)
-                dot_words(type, ROWS, rows, weight->row_bytes, q, scale, sum, n_blocks / type.n_blocks, value);
+                dot_words(type, ROWS, rows, weight->row_bytes, &input, value);
             else
                 for (int r = 0; r < n_rows; r++)
-                    dot_words(type, 1, rows + (size_t)r * weight->row_bytes, weight->row_bytes, q, scale, sum,
-                              n_blocks / type.n_blocks, value + r);
+                    dot_words(type, 1, rows + (size_t)r * weight->row_bytes, weight->row_bytes, &input, value + r);
             for (int r = 0; r < n_rows; r++)
                 put(out, row + r, t, value[r]);
         }
@@ -328,18 +434,17 @@ struct type_kernels {
     bool takes_words;
 };
 
-#define QUANTISED_TYPE(name, n_blocks, bytes, traits)                                                                  \
+#define QUANTISED_TYPE(name, group_blocks, group_bytes, traits)                                                        \
+    static const struct type type_##name = {scales_##name, bytes_##name, group_blocks, group_bytes, traits};           \
     static void few_##name(const struct weight *weight, const unsigned char *data, int64_t begin, int64_t end,         \
                            const struct activation *x, const struct matmul_out *out)                                   \
     {                                                                                                                  \
-        const struct type type = {group_##name, words_##name, n_blocks, bytes, traits};                                \
-        matmul_few(type, weight, data, begin, end, x, out);                                                            \
+        matmul_few(type_##name, weight, data, begin, end, x, out);                                                     \
     }                                                                                                                  \
     static void rows_##name(const struct weight *weight, const unsigned char *rows, int64_t n_rows, float *out)        \
     {                                                                                                                  \
-        const struct type type = {group_##name, words_##name, n_blocks, bytes, traits};                                \
         for (int64_t r = 0; r < n_rows; r++)                                                                           \
-            unpack_floats(type, rows + (size_t)r * weight->row_bytes, weight->n_cols / (32 * (n_blocks)),              \
+            unpack_floats(type_##name, rows + (size_t)r * weight->row_bytes, weight->n_cols / 32,                      \
                           out + r * weight->n_cols);                                                                   \
     }
 
@@ -350,14 +455,19 @@ struct type_kernels {
         matmul_few_floats(load_##name, weight, data, begin, end, x, out);                                              \
     }
 
-QUANTISED_TYPE(q8_0, 1, 34, PLAIN_SCALE)
+QUANTISED_TYPE(q8_0, 1, 34, SIGNED_BYTES)
 QUANTISED_TYPE(q4_0, 1, 18, HAS_MIN)
 QUANTISED_TYPE(q4_1, 1, 20, HAS_MIN)
 QUANTISED_TYPE(q5_0, 1, 22, HAS_MIN)
 QUANTISED_TYPE(q5_1, 1, 24, HAS_MIN)
-QUANTISED_TYPE(q4_k, 8, 144, HAS_MIN)
-QUANTISED_TYPE(q5_k, 8, 176, HAS_MIN)
-QUANTISED_TYPE(q6_k, 8, 210, TWO_SCALES)
+QUANTISED_TYPE(iq4_nl, 1, 18, SIGNED_BYTES)
+QUANTISED_TYPE(mxfp4, 1, 17, SIGNED_BYTES)
+QUANTISED_TYPE(q2_k, GROUP, 84, HAS_MIN | TWO_SCALES | TWO_MINS)
+QUANTISED_TYPE(q3_k, GROUP, 110, HAS_MIN | TWO_SCALES | TWO_MINS)
+QUANTISED_TYPE(q4_k, GROUP, 144, HAS_MIN)
+QUANTISED_TYPE(q5_k, GROUP, 176, HAS_MIN)
+QUANTISED_TYPE(q6_k, GROUP, 210, HAS_MIN | TWO_SCALES | TWO_MINS)
+QUANTISED_TYPE(iq4_xs, GROUP, 136, SIGNED_BYTES)
 PLAIN_TYPE(f32)
 PLAIN_TYPE(f16)
 PLAIN_TYPE(bf16)
@@ -371,12 +481,14 @@ static void rows_any(const struct weight *weight, const unsigned char *rows, int
 }
 
 static const struct type_kernels type_table[] = {
-    {QUANT_Q8_0, few_q8_0, rows_q8_0, true}, {QUANT_Q4_0, few_q4_0, rows_q4_0, true},
-    {QUANT_Q4_1, few_q4_1, rows_q4_1, true}, {QUANT_Q5_0, few_q5_0, rows_q5_0, true},
-    {QUANT_Q5_1, few_q5_1, rows_q5_1, true}, {QUANT_Q4_K, few_q4_k, rows_q4_k, true},
-    {QUANT_Q5_K, few_q5_k, rows_q5_k, true}, {QUANT_Q6_K, few_q6_k, rows_q6_k, true},
-    {QUANT_F32, few_f32, rows_any, false},   {QUANT_F16, few_f16, rows_any, false},
-    {QUANT_BF16, few_bf16, rows_any, false},
+    {QUANT_Q8_0, few_q8_0, rows_q8_0, true},       {QUANT_Q4_0, few_q4_0, rows_q4_0, true},
+    {QUANT_Q4_1, few_q4_1, rows_q4_1, true},       {QUANT_Q5_0, few_q5_0, rows_q5_0, true},
+    {QUANT_Q5_1, few_q5_1, rows_q5_1, true},       {QUANT_Q2_K, few_q2_k, rows_q2_k, true},
+    {QUANT_Q3_K, few_q3_k, rows_q3_k, true},       {QUANT_Q4_K, few_q4_k, rows_q4_k, true},
+    {QUANT_Q5_K, few_q5_k, rows_q5_k, true},       {QUANT_Q6_K, few_q6_k, rows_q6_k, true},
+    {QUANT_IQ4_NL, few_iq4_nl, rows_iq4_nl, true}, {QUANT_IQ4_XS, few_iq4_xs, rows_iq4_xs, true},
+    {QUANT_MXFP4, few_mxfp4, rows_mxfp4, true},    {QUANT_F32, few_f32, rows_any, false},
+    {QUANT_F16, few_f16, rows_any, false},         {QUANT_BF16, few_bf16, rows_any, false},
 };
 static const struct type_kernels other_type = {QUANT_LIMIT, NULL, rows_any, false};
 
@@ -406,7 +518,14 @@ static void matmul(const struct weight *weight, int64_t mat, int64_t begin, int6
 
 /* ---- the input as 16-bit numbers ---- */
 
-static void quantise(const float *x, int64_t n, int16_t *q, float *scale, float *sum)
+INLINE int32_t sum_whole(__m256i v)
+{
+    __m128i t = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(t, _mm_shuffle_epi32(t, 0xb1)));
+}
+
+static void quantise(const float *x, int64_t n, int16_t *q, float *scale, float *sum, float *second_sum)
 {
     const __m256 sign = _mm256_set1_ps(-0.0f);
     for (int64_t b = 0; b < n / 32; b++, x += 32, q += 32) {
@@ -422,21 +541,19 @@ static void quantise(const float *x, int64_t n, int16_t *q, float *scale, float 
         m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));
         float s = _mm_cvtss_f32(_mm_castsi128_ps(m)) / (float)INPUT_MAX;
         __m256 inverse = _mm256_set1_ps(s > 0 ? 1.0f / s : 0);
-        __m256i whole[4];
+        __m256i whole[4], sorted[4]; /* sorted: the four of even places, the four of odd ones */
         UNROLL
-        for (int i = 0; i < 4; i++)
+        for (int i = 0; i < 4; i++) {
             whole[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
-        /* Packing works in each 128-bit half: the permutation puts the quarters back in order. */
-        UNROLL
-        for (int i = 0; i < 2; i++)
-            _mm256_storeu_si256((__m256i *)(void *)(q + 16 * i),
-                                _mm256_permute4x64_epi64(_mm256_packs_epi32(whole[2 * i], whole[2 * i + 1]), 0xd8));
-        __m256i total = _mm256_add_epi32(_mm256_add_epi32(whole[0], whole[1]), _mm256_add_epi32(whole[2], whole[3]));
-        __m128i t = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
-        t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4e));
-        t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0xb1));
+            sorted[i] = _mm256_permutevar8x32_epi32(whole[i], _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
+        }
+        __m256i first = _mm256_packs_epi32(sorted[0], sorted[1]), second = _mm256_packs_epi32(sorted[2], sorted[3]);
+        _mm256_storeu_si256((__m256i *)(void *)q, _mm256_permute2x128_si256(first, second, 0x20));
+        _mm256_storeu_si256((__m256i *)(void *)(q + 16), _mm256_permute2x128_si256(first, second, 0x31));
         scale[b] = s;
-        sum[b] = s * (float)_mm_cvtsi128_si32(t);
+        sum[b] = s * (float)sum_whole(
+                         _mm256_add_epi32(_mm256_add_epi32(whole[0], whole[1]), _mm256_add_epi32(whole[2], whole[3])));
+        second_sum[b] = s * (float)sum_whole(_mm256_add_epi32(whole[2], whole[3]));
     }
 }
 

@@ -1,7 +1,7 @@
-/* cpu_avx2_types: how the blocks of each quantised type become 16-bit numbers and scales, inlined into the AVX2 kernels.
+/* cpu_avx2_types: how the blocks of each quantised type become bytes and scales, inlined into the kernels.
  *
- * Weights come in groups: one block of 32, or a super-block of eight of them.  group_NAME gives the scales of a group's
- * blocks, words_NAME the weights of its block k.  Layouts: engine/quant.c. */
+ * Weights are read by groups of up to eight blocks of 32: a super-block, or as many blocks as there are.  scales_NAME gives
+ * the scales of a group's first n blocks, bytes_NAME the weights of its block k.  Layouts: engine/quant.c. */
 #ifndef FATHOM_ENGINE_CPU_AVX2_TYPES_H
 #define FATHOM_ENGINE_CPU_AVX2_TYPES_H
 
@@ -18,204 +18,352 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* weight = scale · q + min.  Lane k is of block k; a group of one block has lane 0 alone. */
-struct group {
+enum { GROUP = 8 }; /* blocks */
+
+/* weight = scale · q + min.  Lane k is of block k; lanes beyond the blocks that there are hold 0. */
+struct scales {
     __m256 scale, second_scale; /* of weights 0..15 and 16..31 of a block, where they differ */
-    __m256 min;
+    __m256 min, second_min;
 };
 
-struct words32 {
-    __m256i first, second; /* weights 0..15 and 16..31 of a block in order, signed */
+enum type_traits {
+    UNSIGNED_BYTES = 0,
+    SIGNED_BYTES = 1,
+    HAS_MIN = 2,
+    TWO_SCALES = 4,
+    TWO_MINS = 8, /* else min is that of the whole block */
 };
 
-typedef struct group group_fn(const unsigned char *p);
-typedef struct words32 words_fn(const unsigned char *p, int k);
+typedef struct scales scales_fn(const unsigned char *p, int n);
+typedef __m256i bytes_fn(const unsigned char *p, int k);
 
-enum type_traits { PLAIN_SCALE = 0, HAS_MIN = 1, TWO_SCALES = 2 };
-
-INLINE float half_at(const unsigned char *p)
-{
-    uint16_t half;
-    memcpy(&half, p, 2);
-    return _cvtsh_ss(half);
-}
+/* What a type is to a kernel, all of it known when it is compiled. */
+struct type {
+    scales_fn *scales;
+    bytes_fn *bytes;
+    int group_blocks;   /* that one struct of the file holds: 1 or GROUP */
+    size_t group_bytes; /* of such a struct */
+    int traits;
+};
 
 INLINE __m128i load16(const unsigned char *p)
 {
     return _mm_loadu_si128((const __m128i *)(const void *)p);
 }
 
-INLINE __m256 lane0(float x)
+INLINE __m256i load32(const unsigned char *p)
 {
-    return _mm256_castps128_ps256(_mm_set_ss(x));
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
 
-/* ---- one block ---- */
-
-INLINE struct group group_q8_0(const unsigned char *p)
+INLINE uint16_t load_u16(const unsigned char *p)
 {
-    return (struct group){.scale = lane0(half_at(p))};
+    uint16_t x;
+    memcpy(&x, p, 2);
+    return x;
 }
 
-INLINE struct words32 words_q8_0(const unsigned char *p, int k)
+INLINE uint32_t load_u32(const unsigned char *p)
 {
-    (void)k;
-    return (struct words32){_mm256_cvtepi8_epi16(load16(p + 2)), _mm256_cvtepi8_epi16(load16(p + 18))};
+    uint32_t x;
+    memcpy(&x, p, 4);
+    return x;
+}
+
+INLINE float half_at(const unsigned char *p)
+{
+    return _cvtsh_ss(load_u16(p));
+}
+
+/* ---- types whose blocks stand alone ---- */
+
+/* The 16-bit numbers at p, p + stride, … of n blocks, n known when it is compiled. */
+INLINE __m128i shorts(const unsigned char *p, size_t stride, int n)
+{
+    __m128i h = _mm_cvtsi32_si128(load_u16(p));
+    h = n > 1 ? _mm_insert_epi16(h, load_u16(p + stride), 1) : h;
+    h = n > 2 ? _mm_insert_epi16(h, load_u16(p + 2 * stride), 2) : h;
+    h = n > 3 ? _mm_insert_epi16(h, load_u16(p + 3 * stride), 3) : h;
+    h = n > 4 ? _mm_insert_epi16(h, load_u16(p + 4 * stride), 4) : h;
+    h = n > 5 ? _mm_insert_epi16(h, load_u16(p + 5 * stride), 5) : h;
+    h = n > 6 ? _mm_insert_epi16(h, load_u16(p + 6 * stride), 6) : h;
+    return n > 7 ? _mm_insert_epi16(h, load_u16(p + 7 * stride), 7) : h;
+}
+
+INLINE __m256 halves(const unsigned char *p, size_t stride, int n)
+{
+    return _mm256_cvtph_ps(shorts(p, stride, n));
+}
+
+/* Four pairs of 16-bit numbers, or as many as there are. */
+INLINE __m128i pairs_of_shorts(const unsigned char *p, size_t stride, int n)
+{
+    __m128i h = _mm_cvtsi32_si128((int)load_u32(p));
+    h = n > 1 ? _mm_insert_epi32(h, (int)load_u32(p + stride), 1) : h;
+    h = n > 2 ? _mm_insert_epi32(h, (int)load_u32(p + 2 * stride), 2) : h;
+    return n > 3 ? _mm_insert_epi32(h, (int)load_u32(p + 3 * stride), 3) : h;
+}
+
+/* Types that begin with two halves: the scale and the minimum. */
+INLINE struct scales scales_and_minima(const unsigned char *p, size_t stride, int n)
+{
+    const __m128i apart = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+    __m128i low = _mm_shuffle_epi8(pairs_of_shorts(p, stride, n), apart), high = _mm_setzero_si128();
+    if (n > 4)
+        high = _mm_shuffle_epi8(pairs_of_shorts(p + 4 * stride, stride, n - 4), apart);
+    return (struct scales){.scale = _mm256_cvtph_ps(_mm_unpacklo_epi64(low, high)),
+                           .min = _mm256_cvtph_ps(_mm_unpackhi_epi64(low, high))};
 }
 
 /* 16 bytes of two nibbles each: the low ones are weights 0..15, the high ones 16..31. */
-INLINE struct words32 nibbles(const unsigned char *p)
+INLINE __m256i nibbles(const unsigned char *p)
 {
-    __m256i both = _mm256_cvtepu8_epi16(load16(p));
-    return (struct words32){_mm256_and_si256(both, _mm256_set1_epi16(15)), _mm256_srli_epi16(both, 4)};
+    __m128i both = load16(p);
+    return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(both, 4), both), _mm256_set1_epi8(15));
 }
 
-INLINE struct group group_q4_0(const unsigned char *p)
-{
-    float scale = half_at(p);
-    return (struct group){.scale = lane0(scale), .min = lane0(-8.0f * scale)};
-}
-
-INLINE struct words32 words_q4_0(const unsigned char *p, int k)
-{
-    (void)k;
-    return nibbles(p + 2);
-}
-
-INLINE struct group group_q4_1(const unsigned char *p)
-{
-    return (struct group){.scale = lane0(half_at(p)), .min = lane0(half_at(p + 2))};
-}
-
-INLINE struct words32 words_q4_1(const unsigned char *p, int k)
-{
-    (void)k;
-    return nibbles(p + 4);
-}
-
-/* 16 bits as the fifth bits of 16 weights. */
+/* Bit i of bits as bit 4 of byte i. */
 INLINE __m256i fifth_bits(uint32_t bits)
 {
-    const __m256i each =
-        _mm256_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, -32768);
-    __m256i set = _mm256_cmpeq_epi16(_mm256_and_si256(_mm256_set1_epi16((short)(uint16_t)bits), each), each);
-    return _mm256_and_si256(set, _mm256_set1_epi16(16));
+    const __m256i byte_of = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    const __m256i bit_of = _mm256_set1_epi64x((long long)0x8040201008040201);
+    __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), byte_of);
+    __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit_of), bit_of);
+    return _mm256_and_si256(set, _mm256_set1_epi8(16));
 }
 
-INLINE struct words32 fives(const unsigned char *bits, const unsigned char *p)
+INLINE struct scales scales_q8_0(const unsigned char *p, int n)
 {
-    uint32_t high;
-    memcpy(&high, bits, 4);
-    struct words32 w = nibbles(p);
-    w.first = _mm256_or_si256(w.first, fifth_bits(high));
-    w.second = _mm256_or_si256(w.second, fifth_bits(high >> 16));
-    return w;
+    return (struct scales){.scale = halves(p, 34, n)};
 }
 
-INLINE struct group group_q5_0(const unsigned char *p)
+INLINE __m256i bytes_q8_0(const unsigned char *p, int k)
 {
-    float scale = half_at(p);
-    return (struct group){.scale = lane0(scale), .min = lane0(-16.0f * scale)};
+    return load32(p + k * 34 + 2);
 }
 
-INLINE struct words32 words_q5_0(const unsigned char *p, int k)
+INLINE struct scales scales_q4_0(const unsigned char *p, int n)
 {
-    (void)k;
-    return fives(p + 2, p + 6);
+    __m256 scale = halves(p, 18, n);
+    return (struct scales){.scale = scale, .min = _mm256_mul_ps(scale, _mm256_set1_ps(-8))};
 }
 
-INLINE struct group group_q5_1(const unsigned char *p)
+INLINE __m256i bytes_q4_0(const unsigned char *p, int k)
 {
-    return group_q4_1(p);
+    return nibbles(p + k * 18 + 2);
 }
 
-INLINE struct words32 words_q5_1(const unsigned char *p, int k)
+INLINE struct scales scales_q4_1(const unsigned char *p, int n)
 {
-    (void)k;
-    return fives(p + 4, p + 8);
+    return scales_and_minima(p, 20, n);
+}
+
+INLINE __m256i bytes_q4_1(const unsigned char *p, int k)
+{
+    return nibbles(p + k * 20 + 4);
+}
+
+INLINE struct scales scales_q5_0(const unsigned char *p, int n)
+{
+    __m256 scale = halves(p, 22, n);
+    return (struct scales){.scale = scale, .min = _mm256_mul_ps(scale, _mm256_set1_ps(-16))};
+}
+
+INLINE __m256i bytes_q5_0(const unsigned char *p, int k)
+{
+    return _mm256_or_si256(nibbles(p + k * 22 + 6), fifth_bits(load_u32(p + k * 22 + 2)));
+}
+
+INLINE struct scales scales_q5_1(const unsigned char *p, int n)
+{
+    return scales_and_minima(p, 24, n);
+}
+
+INLINE __m256i bytes_q5_1(const unsigned char *p, int k)
+{
+    return _mm256_or_si256(nibbles(p + k * 24 + 8), fifth_bits(load_u32(p + k * 24 + 4)));
+}
+
+/* What the nibbles of table stand for, in each half of a block. */
+INLINE __m256i looked_up(__m128i table, __m256i nibble)
+{
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), nibble);
+}
+
+INLINE __m128i values_iq4_nl(void)
+{
+    return _mm_setr_epi8(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
+}
+
+INLINE struct scales scales_iq4_nl(const unsigned char *p, int n)
+{
+    return (struct scales){.scale = halves(p, 18, n)};
+}
+
+INLINE __m256i bytes_iq4_nl(const unsigned char *p, int k)
+{
+    return looked_up(values_iq4_nl(), nibbles(p + k * 18 + 2));
+}
+
+/* The scale is a power of two, 2^(e - 127), and the values are halves of those in the table: 2^(e - 128), of which e = 0
+ * and 1 are not normal. */
+INLINE struct scales scales_mxfp4(const unsigned char *p, int n)
+{
+    uint32_t bits[GROUP] = {0};
+    for (int k = 0; k < n; k++) {
+        uint32_t e = p[k * 17];
+        bits[k] = e < 2 ? (uint32_t)0x200000 << e : (e - 1) << 23;
+    }
+    return (struct scales){.scale = _mm256_loadu_ps((const float *)(const void *)bits)};
+}
+
+INLINE __m256i bytes_mxfp4(const unsigned char *p, int k)
+{
+    const __m128i values = _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
+    return looked_up(values, nibbles(p + k * 17 + 1));
 }
 
 /* ---- super-blocks of eight ---- */
 
-INLINE __m256 floats_of_bytes(uint32_t low, uint32_t high)
+/* 16 signed bytes, two for each block, times a factor.  zero: what q counts as 0. */
+INLINE struct scales pairs_of_scales(__m128i bytes, float factor, float zero)
 {
-    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)((uint64_t)high << 32 | low))));
+    const __m128i by_half = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+    __m128i sorted = _mm_shuffle_epi8(bytes, by_half);
+    __m256 all = _mm256_set1_ps(factor);
+    __m256 first = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(sorted));
+    __m256 second = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(sorted, 8)));
+    first = _mm256_mul_ps(first, all);
+    second = _mm256_mul_ps(second, all);
+    return (struct scales){.scale = first,
+                           .second_scale = second,
+                           .min = _mm256_mul_ps(first, _mm256_set1_ps(-zero)),
+                           .second_min = _mm256_mul_ps(second, _mm256_set1_ps(-zero))};
 }
 
 /* Two halves for all, then 6-bit scales and minima in 12 bytes: blocks 0..3 have them whole in the low bits of bytes 0..3
  * and 4..7; blocks 4..7 have their low nibbles in bytes 8..11 and their high pairs above those of blocks 0..3. */
-INLINE struct group group_q4_k(const unsigned char *p)
+INLINE struct scales scales_q4_k(const unsigned char *p, int n)
 {
-    uint32_t a[3];
-    memcpy(a, p + 4, 12);
-    const uint32_t six = 0x3f3f3f3f, four = 0x0f0f0f0f, two = 0x03030303;
-    __m256 scale = floats_of_bytes(a[0] & six, (a[2] & four) | (a[0] >> 6 & two) << 4);
-    __m256 min = floats_of_bytes(a[1] & six, (a[2] >> 4 & four) | (a[1] >> 6 & two) << 4);
-    return (struct group){.scale = _mm256_mul_ps(scale, _mm256_set1_ps(half_at(p))),
-                          .min = _mm256_mul_ps(min, _mm256_set1_ps(-half_at(p + 2)))};
+    (void)n;
+    __m128i all = load16(p); /* 32 bits each: the halves, scales, minima, what blocks 4..7 have of their own */
+    __m128i whole = _mm_and_si128(_mm_srli_si128(all, 4), _mm_set1_epi8(63));
+    __m128i low = _mm_srlv_epi32(_mm_shuffle_epi32(all, 0xff), _mm_setr_epi32(0, 4, 0, 0));
+    __m128i high = _mm_srli_epi16(_mm_srli_si128(all, 4), 2);
+    __m128i split = _mm_or_si128(_mm_and_si128(low, _mm_set1_epi8(15)), _mm_and_si128(high, _mm_set1_epi8(0x30)));
+    __m128i sorted = _mm_unpacklo_epi32(whole, split); /* eight scales, eight minima */
+    __m128 factors = _mm_cvtph_ps(all);
+    __m256 scale = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(sorted));
+    __m256 min = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(sorted, 8)));
+    return (struct scales){
+        .scale = _mm256_mul_ps(scale, _mm256_broadcastss_ps(factors)),
+        .min = _mm256_mul_ps(min, _mm256_broadcastss_ps(_mm_xor_ps(_mm_movehdup_ps(factors), _mm_set1_ps(-0.0f)))),
+    };
 }
 
 /* Nibbles: blocks 2j and 2j + 1 are the low and the high ones of bytes 32j.. */
-INLINE struct words32 nibbles_of(const unsigned char *q, int k)
+INLINE __m256i nibbles_of(const unsigned char *q, int k)
 {
-    __m256i first = _mm256_cvtepu8_epi16(load16(q + k / 2 * 32)),
-            second = _mm256_cvtepu8_epi16(load16(q + k / 2 * 32 + 16));
-    if (k % 2)
-        return (struct words32){_mm256_srli_epi16(first, 4), _mm256_srli_epi16(second, 4)};
-    const __m256i mask = _mm256_set1_epi16(15);
-    return (struct words32){_mm256_and_si256(first, mask), _mm256_and_si256(second, mask)};
+    __m256i both = load32(q + k / 2 * 32);
+    return _mm256_and_si256(k % 2 ? _mm256_srli_epi16(both, 4) : both, _mm256_set1_epi8(15));
 }
 
-INLINE struct words32 words_q4_k(const unsigned char *p, int k)
+INLINE __m256i bytes_q4_k(const unsigned char *p, int k)
 {
     return nibbles_of(p + 16, k);
 }
 
-INLINE struct group group_q5_k(const unsigned char *p)
+INLINE struct scales scales_q5_k(const unsigned char *p, int n)
 {
-    return group_q4_k(p);
+    return scales_q4_k(p, n);
+}
+
+/* Bit `from` of every byte, moved to bit `to`; both known when it is compiled. */
+INLINE __m256i moved_bits(__m256i bytes, int from, int to, char mask)
+{
+    __m256i moved = from > to ? _mm256_srli_epi16(bytes, from - to) : _mm256_slli_epi16(bytes, to - from);
+    return _mm256_and_si256(moved, _mm256_set1_epi8(mask));
 }
 
 /* 32 bytes before the nibbles: bit k of byte i is the fifth bit of weight i of block k. */
-INLINE struct words32 words_q5_k(const unsigned char *p, int k)
+INLINE __m256i bytes_q5_k(const unsigned char *p, int k)
 {
-    struct words32 w = nibbles_of(p + 48, k);
-    const __m256i bit = _mm256_set1_epi16((short)(1 << k)), sixteen = _mm256_set1_epi16(16);
-    __m256i first = _mm256_and_si256(_mm256_cvtepu8_epi16(load16(p + 16)), bit);
-    __m256i second = _mm256_and_si256(_mm256_cvtepu8_epi16(load16(p + 32)), bit);
-    w.first = _mm256_or_si256(w.first, _mm256_and_si256(_mm256_cmpeq_epi16(first, bit), sixteen));
-    w.second = _mm256_or_si256(w.second, _mm256_and_si256(_mm256_cmpeq_epi16(second, bit), sixteen));
-    return w;
+    return _mm256_or_si256(nibbles_of(p + 48, k), moved_bits(load32(p + 16), k, 4, 16));
 }
 
 /* 128 bytes of low nibbles, 64 of high pairs, 16 signed scales of 16 weights each, the scale of all. */
-INLINE struct group group_q6_k(const unsigned char *p)
+INLINE struct scales scales_q6_k(const unsigned char *p, int n)
 {
-    __m128i scales = load16(p + 192);
-    const __m128i by_half = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
-    __m128i sorted = _mm_shuffle_epi8(scales, by_half);
-    __m256 all = _mm256_set1_ps(half_at(p + 208));
-    __m256 first = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(sorted));
-    __m256 second = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(sorted, 8)));
-    return (struct group){.scale = _mm256_mul_ps(first, all), .second_scale = _mm256_mul_ps(second, all)};
+    (void)n;
+    return pairs_of_scales(load16(p + 192), half_at(p + 208), 32);
 }
 
 /* In each half of 128 weights, block k takes the low (k < 2) or high nibbles of bytes 32 · (k mod 2).. and bits 2k of the
- * half's 32 bytes of pairs. */
-INLINE struct words32 words_q6_k(const unsigned char *p, int k)
+ * half's 32 bytes of pairs.  All count from 32. */
+INLINE __m256i bytes_q6_k(const unsigned char *p, int k)
 {
-    const unsigned char *low = p + k / 4 * 64 + k % 2 * 32, *high = p + 128 + k / 4 * 32;
-    const __m256i four = _mm256_set1_epi8(15), two = _mm256_set1_epi8(0x30);
-    __m256i nibble = _mm256_loadu_si256((const __m256i *)(const void *)low);
-    __m256i pair = _mm256_loadu_si256((const __m256i *)(const void *)high);
-    nibble = _mm256_and_si256(k % 4 < 2 ? nibble : _mm256_srli_epi16(nibble, 4), four);
-    pair = k % 4 == 0   ? _mm256_slli_epi16(pair, 4)
-           : k % 4 == 1 ? _mm256_slli_epi16(pair, 2)
-           : k % 4 == 2 ? pair
-                        : _mm256_srli_epi16(pair, 2);
-    __m256i q = _mm256_sub_epi8(_mm256_or_si256(nibble, _mm256_and_si256(pair, two)), _mm256_set1_epi8(32));
-    return (struct words32){_mm256_cvtepi8_epi16(_mm256_castsi256_si128(q)),
-                            _mm256_cvtepi8_epi16(_mm256_extracti128_si256(q, 1))};
+    __m256i nibble = load32(p + k / 4 * 64 + k % 2 * 32);
+    nibble = _mm256_and_si256(k % 4 < 2 ? nibble : _mm256_srli_epi16(nibble, 4), _mm256_set1_epi8(15));
+    __m256i pair = moved_bits(load32(p + 128 + k / 4 * 32), k % 4 * 2, 4, 0x30);
+    return _mm256_or_si256(nibble, pair);
+}
+
+/* 16 bytes of a nibble of scale and one of minimum for 16 weights each, 64 of pairs, two halves. */
+INLINE struct scales scales_q2_k(const unsigned char *p, int n)
+{
+    (void)n;
+    __m128i both = load16(p), nibble = _mm_set1_epi8(15);
+    struct scales s = pairs_of_scales(_mm_and_si128(both, nibble), half_at(p + 80), 0);
+    struct scales m = pairs_of_scales(_mm_and_si128(_mm_srli_epi16(both, 4), nibble), -half_at(p + 82), 0);
+    s.min = m.scale;
+    s.second_min = m.second_scale;
+    return s;
+}
+
+/* In each half of 128 weights, block k is bits 2k of the half's 32 bytes. */
+INLINE __m256i bytes_q2_k(const unsigned char *p, int k)
+{
+    return moved_bits(load32(p + 16 + k / 4 * 32), k % 4 * 2, 0, 3);
+}
+
+/* 6-bit scales less 32: nibbles in bytes 96..103, low ones of scales 0..7, high ones of 8..15; pairs in bytes 104..107, bits
+ * 2j of byte i of scale 4j + i. */
+INLINE struct scales scales_q3_k(const unsigned char *p, int n)
+{
+    (void)n;
+    uint32_t a[3];
+    memcpy(a, p + 96, 12);
+    const uint32_t four = 0x0f0f0f0f, two = 0x03030303;
+    __m128i packed = _mm_setr_epi32(
+        (int)((a[0] & four) | (a[2] & two) << 4), (int)((a[1] & four) | (a[2] >> 2 & two) << 4),
+        (int)((a[0] >> 4 & four) | (a[2] >> 4 & two) << 4), (int)((a[1] >> 4 & four) | (a[2] >> 6 & two) << 4));
+    return pairs_of_scales(_mm_sub_epi8(packed, _mm_set1_epi8(32)), half_at(p + 108), 4);
+}
+
+/* Pairs as in Q2_K; bit k of byte i of the first 32 is the third bit of weight i of block k.  All count from 4. */
+INLINE __m256i bytes_q3_k(const unsigned char *p, int k)
+{
+    __m256i pair = moved_bits(load32(p + 32 + k / 4 * 32), k % 4 * 2, 0, 3);
+    return _mm256_or_si256(pair, moved_bits(load32(p), k, 2, 4));
+}
+
+/* A half for all, 16 bits of high pairs, four bytes of low nibbles of the 6-bit scales, which are less 32. */
+INLINE struct scales scales_iq4_xs(const unsigned char *p, int n)
+{
+    (void)n;
+    const __m256i low_at = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
+    const __m256i high_at = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14);
+    __m256i low =
+        _mm256_and_si256(_mm256_srlv_epi32(_mm256_set1_epi32((int)load_u32(p + 4)), low_at), _mm256_set1_epi32(15));
+    __m256i high =
+        _mm256_and_si256(_mm256_srlv_epi32(_mm256_set1_epi32(load_u16(p + 2)), high_at), _mm256_set1_epi32(3));
+    __m256i whole = _mm256_sub_epi32(_mm256_or_si256(low, _mm256_slli_epi32(high, 4)), _mm256_set1_epi32(32));
+    return (struct scales){.scale = _mm256_mul_ps(_mm256_cvtepi32_ps(whole), _mm256_set1_ps(half_at(p)))};
+}
+
+INLINE __m256i bytes_iq4_xs(const unsigned char *p, int k)
+{
+    return looked_up(values_iq4_nl(), nibbles(p + 8 + k * 16));
 }
 
 #endif

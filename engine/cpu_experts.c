@@ -194,18 +194,15 @@ static void multiply_experts(void *context, int thread, int n_threads)
         int64_t first = plan->begin[e], n = plan->begin[e + 1] - first;
         for (int32_t i = 0; n > 0 && i < job->n_products; i++) {
             const struct weight *weight = job->products[i].weight;
-            int64_t begin, end, blocks = weight->n_cols / ACTIVATION_BLOCK, row = job->x_stride ? first : 0;
+            int64_t begin, end, row = job->x_stride ? first : 0;
             thread_share(weight->n_rows, 16, thread, n_threads, &begin, &end);
             struct activation x = job->cpu->activation;
             x.n_tokens = (int32_t)n;
             x.n_cols = weight->n_cols;
             x.x = job->x + row * job->x_stride;
             x.x_stride = job->x_stride;
-            if (job->words) {
-                x.q += row * weight->n_cols;
-                x.scale += row * blocks;
-                x.sum += row * blocks;
-            }
+            if (job->words)
+                activation_skip(&x, row);
             const struct matmul_out out = {job->products[i].out + first * weight->n_rows, weight->n_rows, NULL, false};
             job->cpu->kernels->matmul(weight, e, begin, end, &x, &out, cpu_scratch(job->cpu, thread));
         }

@@ -14,14 +14,15 @@
 enum { ACTIVATION_BLOCK = 32 };
 
 /* The input of a matmul, prepared once for all weights it meets: n_tokens rows of n_cols numbers, row t at x + t * x_stride.
- * Where the 16-bit form was asked for: block b of a row is q[32b..] · scale[b], and sum[b] = scale[b] · Σq. */
+ * Where the 16-bit form was asked for: block b of a row is q[32b..] · scale[b], in an order that the instruction set chose;
+ * sum[b] = scale[b] · Σq, and second_sum[b] is the part of it that the block's numbers 16..31 make. */
 struct activation {
     int32_t n_tokens;
     int64_t n_cols;
     const float *x;
     int64_t x_stride;
     int16_t *q;         /* (n_tokens, n_cols) */
-    float *scale, *sum; /* (n_tokens, n_cols / 32) */
+    float *scale, *sum, *second_sum; /* (n_tokens, n_cols / 32) */
 };
 
 /* Where a matmul's results go: out[t * stride + row] = value + bias[row], or += . */
@@ -60,7 +61,7 @@ struct cpu_kernels {
     bool (*takes_words)(enum quant_type type);
     int32_t few_tokens;
     /* One row of n numbers, n a multiple of 32. */
-    void (*quantise)(const float *x, int64_t n, int16_t *q, float *scale, float *sum);
+    void (*quantise)(const float *x, int64_t n, int16_t *q, float *scale, float *sum, float *second_sum);
 
     /* Rows [begin, end) of matrix mat against all tokens of x. */
     void (*matmul)(const struct weight *weight, int64_t mat, int64_t begin, int64_t end, const struct activation *x,

@@ -13,6 +13,7 @@ void cpu_activation_free(struct cpu_backend *cpu)
     free(cpu->activation.q);
     free(cpu->activation.scale);
     free(cpu->activation.sum);
+    free(cpu->activation.second_sum);
     cpu->activation = (struct activation){0};
     cpu->activation_capacity = 0;
 }
@@ -27,7 +28,8 @@ static bool activation_reserve(struct cpu_backend *cpu, size_t n)
     x->q = cpu_alloc_aligned(n, sizeof *x->q);
     x->scale = cpu_alloc_aligned(blocks, sizeof *x->scale);
     x->sum = cpu_alloc_aligned(blocks, sizeof *x->sum);
-    if (!x->q || !x->scale || !x->sum) {
+    x->second_sum = cpu_alloc_aligned(blocks, sizeof *x->second_sum);
+    if (!x->q || !x->scale || !x->sum || !x->second_sum) {
         cpu_activation_free(cpu);
         cpu->out_of_memory = true;
         return false;
@@ -52,7 +54,7 @@ static void words_of_rows(void *context, int thread, int n_threads)
         const float *x =
             source->x + row / source->n_inner * source->outer_stride + row % source->n_inner * source->inner_stride;
         job->cpu->kernels->quantise(x, source->n_cols, to->q + row * source->n_cols, to->scale + row * blocks,
-                                    to->sum + row * blocks);
+                                    to->sum + row * blocks, to->second_sum + row * blocks);
     }
 }
 
@@ -123,7 +125,7 @@ static void multiply_heads(void *context, int thread, int n_threads)
 {
     const struct heads_job *job = context;
     const struct weight *weight = job->weight;
-    int64_t begin, end, blocks = weight->n_cols / ACTIVATION_BLOCK;
+    int64_t begin, end;
     thread_share(weight->n_rows, ROW_GRAIN, thread, n_threads, &begin, &end);
     for (int64_t head = 0; head < weight->n_mats; head++) {
         struct activation x = job->cpu->activation; /* the rows of one head stand together */
@@ -131,11 +133,8 @@ static void multiply_heads(void *context, int thread, int n_threads)
         x.n_cols = weight->n_cols;
         x.x = job->x + head * job->x_stride;
         x.x_stride = weight->n_mats * job->x_stride;
-        if (job->words) {
-            x.q += head * job->n_tokens * weight->n_cols;
-            x.scale += head * job->n_tokens * blocks;
-            x.sum += head * job->n_tokens * blocks;
-        }
+        if (job->words)
+            activation_skip(&x, head * job->n_tokens);
         const struct matmul_out out = {job->out + head * job->out_stride, weight->n_mats * job->out_stride, NULL,
                                        false};
         job->cpu->kernels->matmul(weight, head, begin, end, &x, &out, cpu_scratch(job->cpu, thread));

@@ -77,6 +77,16 @@ struct activation_source {
     int64_t n_rows, n_cols, n_inner, inner_stride, outer_stride;
 };
 
+/* Lets the 16-bit form begin n_rows rows later. */
+static inline void activation_skip(struct activation *x, int64_t n_rows)
+{
+    int64_t n_blocks = n_rows * (x->n_cols / ACTIVATION_BLOCK);
+    x->q += n_blocks * ACTIVATION_BLOCK;
+    x->scale += n_blocks;
+    x->sum += n_blocks;
+    x->second_sum += n_blocks;
+}
+
 /* Fills cpu->activation with the 16-bit form of all rows, one after another.  False where there is no memory. */
 bool cpu_prepare_words(struct cpu_backend *cpu, const struct activation_source *source);
 
