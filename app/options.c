@@ -62,7 +62,7 @@ static const struct option rows[OPTION_LIMIT] = {
                     .argument = "NAME",
                     .initial_words = "the best that this CPU has",
                     .offset = FIELD(cpu),
-                    .help = "Instruction set to keep to, to compare or to look for an error: scalar, avx2 ..."},
+                    .help = "Instruction set to keep to, to compare or to look for an error: scalar, avx2, avx512"},
     [OPTION_LORA] = {.name = "lora",
                      .is_configurable = true,
                      .kind = OPTION_TEXTS,

@@ -414,12 +414,20 @@ bool cpu_has_avx2(void)
     bool has_f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
     return has_f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
+
+bool cpu_has_avx512_vnni(void)
+{
+    return cpu_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vnni");
+}
 #endif
 
 const struct cpu_kernels *cpu_kernels_at(size_t i)
 {
     static const struct cpu_kernels *const sets[] = {
 #if defined(__x86_64__)
+        &cpu_avx512_vnni_kernels,
         &cpu_avx2_kernels,
 #endif
         &cpu_scalar_kernels,

@@ -5,7 +5,7 @@
 #include "engine/backend.h"
 #include "engine/threads.h"
 
-/* cpu names an instruction set ("scalar", "avx2") or is NULL for the best one here.  The pool is borrowed.
+/* cpu names an instruction set ("scalar", "avx2", "avx512") or is NULL for the best one here.  The pool is borrowed.
  * STATUS_UNSUPPORTED where this CPU lacks what was named, STATUS_ARGUMENT for an unknown name; both list what there is. */
 enum status cpu_backend_new(struct thread_pool *pool, const char *cpu, struct backend **out, struct error *error);
 const char *cpu_backend_kernels(const struct backend *backend);

@@ -1,11 +1,4 @@
-/* cpu_avx2: kernels for x86-64 with AVX2, FMA and F16C.
- *
- * Few tokens: quantised weights meet the input as 16-bit numbers (blocks of 32, one scale): vpmaddwd multiplies and adds
- * pairs exactly, and 15 bits keep the input so well that the result is that of floats for any practical purpose.  (Bytes
- * would be a little faster, but their rounding moves log-probabilities by a tenth.)  Many tokens: some rows are unpacked to
- * floats that stay in the cache, and multiplied by the input as it is.
- *
- * One text per idea; a type is a few inlined lines in cpu_avx2_types.h. */
+/* cpu_avx2: the vector kernels for x86-64 with AVX2, FMA and F16C. */
 #include "engine/cpu_kernels.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
@@ -16,7 +9,86 @@
 
 #include "engine/cpu_avx2_types.h"
 
-INLINE float sum_lanes(__m256 v)
+/* ---- a vector of floats ---- */
+
+typedef __m256 vec;
+enum { LANES = 8, ROWS = 4, TILE_TOKENS = 3 }; /* 12 sums, 3 inputs and a weight fill the 16 registers */
+
+INLINE vec vec_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+
+INLINE vec vec_set(float x)
+{
+    return _mm256_set1_ps(x);
+}
+
+INLINE vec vec_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+
+INLINE void vec_store(float *p, vec v)
+{
+    _mm256_storeu_ps(p, v);
+}
+
+INLINE vec vec_add(vec a, vec b)
+{
+    return _mm256_add_ps(a, b);
+}
+
+INLINE vec vec_sub(vec a, vec b)
+{
+    return _mm256_sub_ps(a, b);
+}
+
+INLINE vec vec_mul(vec a, vec b)
+{
+    return _mm256_mul_ps(a, b);
+}
+
+INLINE vec vec_div(vec a, vec b)
+{
+    return _mm256_div_ps(a, b);
+}
+
+/* a · b + c */
+INLINE vec vec_fma(vec a, vec b, vec c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+/* The greater and the smaller of each pair; b where one is not a number. */
+INLINE vec vec_max(vec a, vec b)
+{
+    return _mm256_max_ps(a, b);
+}
+
+INLINE vec vec_min(vec a, vec b)
+{
+    return _mm256_min_ps(a, b);
+}
+
+INLINE vec vec_round(vec v)
+{
+    return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+/* 2^k for whole k in -126..127. */
+INLINE vec vec_pow2(vec k)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(k), _mm256_set1_epi32(127)), 23));
+}
+
+/* v, but 0 where x < limit. */
+INLINE vec vec_zero_below(vec x, float limit, vec v)
+{
+    return _mm256_andnot_ps(_mm256_cmp_ps(x, vec_set(limit), _CMP_LT_OQ), v);
+}
+
+INLINE float vec_sum(vec v)
 {
     __m128 x = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     x = _mm_add_ps(x, _mm_movehl_ps(x, x));
@@ -24,15 +96,43 @@ INLINE float sum_lanes(__m256 v)
 }
 
 /* Four sums at once: lane i is that of v[i]. */
-INLINE __m128 sum_lanes4(const __m256 v[4])
+INLINE __m128 vec_sums4(const vec v[4])
 {
     __m256 pairs = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
     return _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
 }
 
-/* ---- few tokens: the weights as 16-bit numbers against the 16-bit input ---- */
+INLINE float vec_greatest(vec v)
+{
+    __m128 x = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+}
 
-enum { ROWS = 4 }; /* rows whose blocks are in flight at a time */
+INLINE vec vec_of_f16(const unsigned char *p)
+{
+    return _mm256_cvtph_ps(load16(p));
+}
+
+INLINE vec vec_of_bf16(const unsigned char *p)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load16(p)), 16));
+}
+
+INLINE vec vec_of_i8(const unsigned char *p)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+
+/* ---- blocks of weights ---- */
+
+/* Weights i.. of a block as floats. */
+INLINE vec vec_of_bytes(__m256i bytes, int i, int traits)
+{
+    __m128i half = i < 16 ? _mm256_castsi256_si128(bytes) : _mm256_extracti128_si256(bytes, 1);
+    __m128i eight = i % 16 ? _mm_srli_si128(half, 8) : half;
+    return _mm256_cvtepi32_ps(traits & SIGNED_BYTES ? _mm256_cvtepi8_epi32(eight) : _mm256_cvtepu8_epi32(eight));
+}
 
 /* The input of a block: its numbers of even and of odd places, the order in which bytes become words at the least cost. */
 struct input {
@@ -45,8 +145,20 @@ INLINE struct input load_input(const int16_t *q)
                           _mm256_loadu_si256((const __m256i *)(const void *)(q + 16))};
 }
 
-/* Sums of weight · input: the first four lanes of weights 0..15, the others of 16..31. */
-INLINE __m256 multiply_block(__m256i bytes, int traits, struct input x)
+/* Eight numbers of the input in each of `whole`, of at most 16 bits. */
+INLINE void put_input(int16_t *q, const __m256i whole[4])
+{
+    __m256i sorted[4]; /* the four of even places, the four of odd ones */
+    UNROLL
+    for (int i = 0; i < 4; i++)
+        sorted[i] = _mm256_permutevar8x32_epi32(whole[i], _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
+    __m256i first = _mm256_packs_epi32(sorted[0], sorted[1]), second = _mm256_packs_epi32(sorted[2], sorted[3]);
+    _mm256_storeu_si256((__m256i *)(void *)q, _mm256_permute2x128_si256(first, second, 0x20));
+    _mm256_storeu_si256((__m256i *)(void *)(q + 16), _mm256_permute2x128_si256(first, second, 0x31));
+}
+
+/* Sums of weight · input: the first half of the lanes of weights 0..15, the others of 16..31. */
+INLINE vec vec_multiply_block(__m256i bytes, int traits, struct input x)
 {
     __m256i even, odd;
     if (traits & SIGNED_BYTES) {
@@ -59,722 +171,23 @@ INLINE __m256 multiply_block(__m256i bytes, int traits, struct input x)
     return _mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_madd_epi16(even, x.even), _mm256_madd_epi16(odd, x.odd)));
 }
 
-/* Where the scales of a group's blocks wait; pairs of them where a block has two. */
-struct ready_scales {
-    float scale[2 * GROUP];
-};
-
-/* The place of block k's pair, as two unpackings of eight lanes leave them. */
-INLINE int pair_place(int k)
+/* The first number in the first half of the lanes, the second in the other. */
+INLINE vec vec_halves(const float *pair)
 {
-    return 2 * ((k & 1) | (k & 2) << 1 | (k & 4) >> 1);
+    double both;
+    memcpy(&both, pair, sizeof both);
+    return _mm256_permutevar_ps(_mm256_castpd_ps(_mm256_set1_pd(both)), _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
 }
 
-INLINE void keep_scales(struct ready_scales *ready, int traits, struct scales scales, __m256 input)
+INLINE vec vec_add8(vec v, __m256 eight)
 {
-    __m256 first = _mm256_mul_ps(scales.scale, input);
-    if (traits & TWO_SCALES) {
-        __m256 second = _mm256_mul_ps(scales.second_scale, input);
-        _mm256_storeu_ps(ready->scale, _mm256_unpacklo_ps(first, second));
-        _mm256_storeu_ps(ready->scale + GROUP, _mm256_unpackhi_ps(first, second));
-    } else {
-        _mm256_storeu_ps(ready->scale, first);
-    }
+    return _mm256_add_ps(v, eight);
 }
 
-INLINE __m256 scale_of(const struct ready_scales *ready, int traits, int k)
-{
-    if (!(traits & TWO_SCALES))
-        return _mm256_broadcast_ss(ready->scale + k);
-    double pair;
-    memcpy(&pair, ready->scale + pair_place(k), sizeof pair);
-    return _mm256_permutevar_ps(_mm256_castpd_ps(_mm256_set1_pd(pair)), _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
-}
+/* The order matters: attention multiplies, too. */
+#include "engine/cpu_vector_matmul.h"
 
-/* One row of the input's scales and sums. */
-struct input_scales {
-    __m256 scale, sum, second_sum;
-};
-
-INLINE __m256 add_minima(__m256 total, int traits, struct scales scales, struct input_scales x)
-{
-    if (traits & TWO_MINS) {
-        total = _mm256_fmadd_ps(scales.min, _mm256_sub_ps(x.sum, x.second_sum), total);
-        return _mm256_fmadd_ps(scales.second_min, x.second_sum, total);
-    }
-    return traits & HAS_MIN ? _mm256_fmadd_ps(scales.min, x.sum, total) : total;
-}
-
-/* Adds n blocks, one group, of n_rows rows to their totals. */
-INLINE void add_group(struct type type, int n, int n_rows, const unsigned char *p, size_t row_bytes, const int16_t *q,
-                      struct input_scales x, __m256 total[ROWS])
-{
-    struct ready_scales ready[ROWS];
-    UNROLL
-    for (int r = 0; r < n_rows; r++) {
-        const unsigned char *ahead = p + (size_t)(r + ROWS) * row_bytes;
-        UNROLL
-        for (size_t i = 0; i < (size_t)(n / type.group_blocks) * type.group_bytes; i += 64)
-            _mm_prefetch((const char *)ahead + i, _MM_HINT_T0);
-        struct scales scales = type.scales(p + (size_t)r * row_bytes, n);
-        keep_scales(&ready[r], type.traits, scales, x.scale);
-        total[r] = add_minima(total[r], type.traits, scales, x);
-    }
-    UNROLL
-    for (int k = 0; k < n; k++) {
-        struct input input = load_input(q + k * 32);
-        UNROLL
-        for (int r = 0; r < n_rows; r++) {
-            __m256 sum = multiply_block(type.bytes(p + (size_t)r * row_bytes, k), type.traits, input);
-            total[r] = _mm256_fmadd_ps(sum, scale_of(&ready[r], type.traits, k), total[r]);
-        }
-    }
-}
-
-/* One token's input. */
-struct input_row {
-    const int16_t *q;
-    const float *scale, *sum, *second_sum;
-    int64_t n_blocks;
-};
-
-INLINE __m256 first_lanes(const float *x, int n)
-{
-    float lanes[GROUP] = {0};
-    memcpy(lanes, x, (size_t)n * sizeof *x);
-    return _mm256_loadu_ps(lanes);
-}
-
-/* Bytes of a row before its block b, with which a group begins. */
-INLINE size_t bytes_before(struct type type, int64_t b)
-{
-    return (size_t)(b / type.group_blocks) * type.group_bytes;
-}
-
-/* A row that is not whole groups ends with parts of 4, 2 and 1 blocks, those of them that it needs: where the part of n
- * begins. */
-INLINE int64_t part_begin(int64_t n_blocks, int n)
-{
-    return n_blocks & ~(int64_t)(2 * n - 1);
-}
-
-/* The same for the n blocks that a row of n_blocks has where it is not whole groups: n is a bit of their number. */
-INLINE void add_part(struct type type, int n, int n_rows, const unsigned char *rows, size_t row_bytes,
-                     const struct input_row *x, __m256 total[ROWS])
-{
-    int64_t b = part_begin(x->n_blocks, n);
-    if (!(x->n_blocks & n))
-        return;
-    struct input_scales scales = {first_lanes(x->scale + b, n), first_lanes(x->sum + b, n),
-                                  first_lanes(x->second_sum + b, n)};
-    add_group(type, n, n_rows, rows + (size_t)b * type.group_bytes, row_bytes, x->q + b * 32, scales, total);
-}
-
-/* Sums of rows 0..n_rows-1 against one token's input.  Each is one accumulator over the blocks in order. */
-INLINE void dot_words(struct type type, int n_rows, const unsigned char *rows, size_t row_bytes,
-                      const struct input_row *x, float *out)
-{
-    __m256 total[ROWS];
-    UNROLL
-    for (int r = 0; r < n_rows; r++)
-        total[r] = _mm256_setzero_ps();
-    for (int64_t b = 0; b + GROUP <= x->n_blocks; b += GROUP) {
-        struct input_scales scales = {_mm256_loadu_ps(x->scale + b), _mm256_loadu_ps(x->sum + b),
-                                      _mm256_loadu_ps(x->second_sum + b)};
-        add_group(type, GROUP, n_rows, rows + bytes_before(type, b), row_bytes, x->q + b * 32, scales, total);
-    }
-    /* What is left of a row, by parts whose sizes are known when this is compiled. */
-    if (type.group_blocks == 1) {
-        add_part(type, 4, n_rows, rows, row_bytes, x, total);
-        add_part(type, 2, n_rows, rows, row_bytes, x, total);
-        add_part(type, 1, n_rows, rows, row_bytes, x, total);
-    }
-    UNROLL
-    for (int r = 0; r < n_rows; r++)
-        out[r] = sum_lanes(total[r]);
-}
-
-/* ---- many tokens: rows unpacked to floats, then tiles of rows and tokens ---- */
-
-INLINE void unpack_group(struct type type, int n, const unsigned char *p, float *out)
-{
-    struct scales scales = type.scales(p, n);
-    float scale[GROUP], second_scale[GROUP], min[GROUP] = {0}, second_min[GROUP];
-    _mm256_storeu_ps(scale, scales.scale);
-    _mm256_storeu_ps(second_scale, type.traits & TWO_SCALES ? scales.second_scale : scales.scale);
-    if (type.traits & HAS_MIN)
-        _mm256_storeu_ps(min, scales.min);
-    memcpy(second_min, min, sizeof min);
-    if (type.traits & TWO_MINS)
-        _mm256_storeu_ps(second_min, scales.second_min);
-    UNROLL
-    for (int k = 0; k < n; k++, out += 32) {
-        __m256i bytes = type.bytes(p, k);
-        __m128i half[2] = {_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)};
-        UNROLL
-        for (int i = 0; i < 4; i++) {
-            __m128i eight = i % 2 ? _mm_srli_si128(half[i / 2], 8) : half[i / 2];
-            __m256i q = type.traits & SIGNED_BYTES ? _mm256_cvtepi8_epi32(eight) : _mm256_cvtepu8_epi32(eight);
-            _mm256_storeu_ps(out + i * 8,
-                             _mm256_fmadd_ps(_mm256_cvtepi32_ps(q), _mm256_set1_ps(i < 2 ? scale[k] : second_scale[k]),
-                                             _mm256_set1_ps(i < 2 ? min[k] : second_min[k])));
-        }
-    }
-}
-
-INLINE void unpack_part(struct type type, int n, const unsigned char *row, int64_t n_blocks, float *out)
-{
-    int64_t b = part_begin(n_blocks, n);
-    if (n_blocks & n)
-        unpack_group(type, n, row + (size_t)b * type.group_bytes, out + b * 32);
-}
-
-INLINE void unpack_floats(struct type type, const unsigned char *row, int64_t n_blocks, float *out)
-{
-    for (int64_t b = 0; b + GROUP <= n_blocks; b += GROUP)
-        unpack_group(type, GROUP, row + bytes_before(type, b), out + b * 32);
-    if (type.group_blocks == 1) {
-        unpack_part(type, 4, row, n_blocks, out);
-        unpack_part(type, 2, row, n_blocks, out);
-        unpack_part(type, 1, row, n_blocks, out);
-    }
-}
-
-/* Eight plain weights from place i. */
-typedef __m256 load_fn(const unsigned char *row, int64_t i);
-
-INLINE __m256 load_f32(const unsigned char *row, int64_t i)
-{
-    return _mm256_loadu_ps((const float *)(const void *)row + i);
-}
-
-INLINE __m256 load_f16(const unsigned char *row, int64_t i)
-{
-    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(row + 2 * i)));
-}
-
-INLINE __m256 load_bf16(const unsigned char *row, int64_t i)
-{
-    __m128i half = _mm_loadu_si128((const __m128i *)(const void *)(row + 2 * i));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
-}
-
-INLINE __m256 load_q8_0(const unsigned char *row, int64_t i)
-{
-    const unsigned char *p = row + i / 32 * 34;
-    __m128i q = _mm_loadl_epi64((const __m128i *)(const void *)(p + 2 + i % 32));
-    return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q)), _mm256_set1_ps(half_at(p)));
-}
-
-/* out[r + t * stride] for a tile of rows and tokens.  Each sum is one accumulator over the columns in order. */
-INLINE void dot_floats(load_fn *load, int n_rows, int n_tokens, const unsigned char *rows, size_t row_bytes,
-                       const float *x, int64_t x_stride, int64_t n, float *out, int64_t stride)
-{
-    __m256 total[3][ROWS];
-    UNROLL
-    for (int t = 0; t < n_tokens; t++)
-        UNROLL
-    for (int r = 0; r < ROWS; r++)
-        total[t][r] = _mm256_setzero_ps();
-    for (int64_t i = 0; i + 8 <= n; i += 8) {
-        __m256 input[3];
-        UNROLL
-        for (int t = 0; t < n_tokens; t++)
-            input[t] = _mm256_loadu_ps(x + t * x_stride + i);
-        UNROLL
-        for (int r = 0; r < n_rows; r++) {
-            __m256 w = load(rows + (size_t)r * row_bytes, i);
-            UNROLL
-            for (int t = 0; t < n_tokens; t++)
-                total[t][r] = _mm256_fmadd_ps(w, input[t], total[t][r]);
-        }
-    }
-    UNROLL
-    for (int t = 0; t < n_tokens; t++) {
-        float sums[4];
-        _mm_storeu_ps(sums, sum_lanes4(total[t]));
-        memcpy(out + t * stride, sums, (size_t)n_rows * sizeof *out);
-    }
-}
-
-/* The columns beyond the last multiple of eight: only plain types have rows of such widths. */
-static void add_rest(enum quant_type type, int64_t n_rows, int32_t n_tokens, const unsigned char *rows,
-                     size_t row_bytes, const float *x, int64_t x_stride, int64_t n, float *out, int64_t stride)
-{
-    int64_t begin = n / 8 * 8;
-    float w[8];
-    for (int64_t r = 0; begin < n && r < n_rows; r++) {
-        const struct quant_info *info = quant_info(type);
-        info->unpack(rows + (size_t)r * row_bytes + (size_t)begin * info->block_bytes, w, (size_t)(n - begin));
-        for (int32_t t = 0; t < n_tokens; t++)
-            for (int64_t i = begin; i < n; i++)
-                out[r + t * stride] += w[i - begin] * x[t * x_stride + i];
-    }
-}
-
-INLINE void multiply_rows(load_fn *load, int n_rows, int32_t n_tokens, const unsigned char *rows, size_t row_bytes,
-                          const float *x, int64_t x_stride, int64_t n, float *out, int64_t stride)
-{
-    int32_t t = 0;
-    for (; t + 3 <= n_tokens; t += 3)
-        dot_floats(load, n_rows, 3, rows, row_bytes, x + t * x_stride, x_stride, n, out + t * stride, stride);
-    for (; t < n_tokens; t++)
-        dot_floats(load, n_rows, 1, rows, row_bytes, x + t * x_stride, x_stride, n, out + t * stride, stride);
-}
-
-/* n_rows rows against n_tokens tokens, by tiles of at most 4 × 3. */
-INLINE void multiply_floats(load_fn *load, int64_t n_rows, int32_t n_tokens, const unsigned char *rows,
-                            size_t row_bytes, const float *x, int64_t x_stride, int64_t n, float *out, int64_t stride)
-{
-    int64_t r = 0;
-    for (; r + ROWS <= n_rows; r += ROWS)
-        multiply_rows(load, ROWS, n_tokens, rows + (size_t)r * row_bytes, row_bytes, x, x_stride, n, out + r, stride);
-    for (; r < n_rows; r++)
-        multiply_rows(load, 1, n_tokens, rows + (size_t)r * row_bytes, row_bytes, x, x_stride, n, out + r, stride);
-}
-
-static void multiply_f32(int64_t n_rows, int32_t n_tokens, const unsigned char *rows, size_t row_bytes, const float *x,
-                         int64_t x_stride, int64_t n, float *out, int64_t stride)
-{
-    multiply_floats(load_f32, n_rows, n_tokens, rows, row_bytes, x, x_stride, n, out, stride);
-}
-
-/* ---- matmul ---- */
-
-enum { FEW_TOKENS = 3, PANEL_ROWS = 16, PANEL_TOKENS = 48 };
-
-_Static_assert(MODEL_MAX_WIDTH + PANEL_ROWS * PANEL_TOKENS <= CPU_SCRATCH_FLOATS, "a row and its results fit");
-
-/* vpmaddwd's sums of weight · input stay exact: 4 · 128 · 32767 fits 32 bits many times. */
-enum { INPUT_MAX = 32767 };
-
-INLINE void put(const struct matmul_out *out, int64_t row, int32_t token, float value)
-{
-    float *to = out->out + token * out->stride + row;
-    if (out->bias)
-        value += out->bias[row];
-    *to = out->accumulate ? *to + value : value;
-}
-
-INLINE void matmul_few(struct type type, const struct weight *weight, const unsigned char *data, int64_t begin,
-                       int64_t end, const struct activation *x, const struct matmul_out *out)
-{
-    int64_t n_blocks = x->n_cols / 32;
-    for (int64_t row = begin; row < end; row += ROWS) {
-        const unsigned char *rows = data + (size_t)row * weight->row_bytes;
-        int n_rows = end - row < ROWS ? (int)(end - row) : ROWS;
-        for (int32_t t = 0; t < x->n_tokens; t++) {
-            const struct input_row input = {x->q + t * x->n_cols, x->scale + t * n_blocks, x->sum + t * n_blocks,
-                                            x->second_sum + t * n_blocks, n_blocks};
-            float value[ROWS];
-            if (n_rows == ROWS)
-                dot_words(type, ROWS, rows, weight->row_bytes, &input, value);
-            else
-                for (int r = 0; r < n_rows; r++)
-                    dot_words(type, 1, rows + (size_t)r * weight->row_bytes, weight->row_bytes, &input, value + r);
-            for (int r = 0; r < n_rows; r++)
-                put(out, row + r, t, value[r]);
-        }
-    }
-}
-
-/* Unpacks n_rows rows to floats, one after another. */
-typedef void unpack_rows_fn(const struct weight *weight, const unsigned char *rows, int64_t n_rows, float *out);
-
-/* Panels of rows, unpacked once for all tokens.  Scratch: the panel, then its results. */
-INLINE void matmul_many(unpack_rows_fn *unpack_rows, const struct weight *weight, const unsigned char *data,
-                        int64_t begin, int64_t end, const struct activation *x, const struct matmul_out *out,
-                        float *scratch)
-{
-    float *results = scratch + (CPU_SCRATCH_FLOATS - PANEL_ROWS * PANEL_TOKENS);
-    int64_t fitting = (CPU_SCRATCH_FLOATS - PANEL_ROWS * PANEL_TOKENS) / weight->n_cols;
-    int64_t panel = fitting < PANEL_ROWS ? fitting : PANEL_ROWS;
-    for (int64_t row = begin; row < end; row += panel) {
-        int64_t n_rows = end - row < panel ? end - row : panel;
-        unpack_rows(weight, data + (size_t)row * weight->row_bytes, n_rows, scratch);
-        for (int32_t t = 0; t < x->n_tokens; t += PANEL_TOKENS) {
-            int32_t n_tokens = x->n_tokens - t < PANEL_TOKENS ? x->n_tokens - t : PANEL_TOKENS;
-            const float *from = x->x + t * x->x_stride;
-            size_t row_bytes = (size_t)weight->n_cols * sizeof *scratch;
-            const unsigned char *rows = (const unsigned char *)scratch;
-            multiply_f32(n_rows, n_tokens, rows, row_bytes, from, x->x_stride, x->n_cols, results, PANEL_ROWS);
-            add_rest(QUANT_F32, n_rows, n_tokens, rows, row_bytes, from, x->x_stride, x->n_cols, results, PANEL_ROWS);
-            for (int32_t k = 0; k < n_tokens; k++)
-                for (int64_t r = 0; r < n_rows; r++)
-                    put(out, row + r, t + k, results[r + k * PANEL_ROWS]);
-        }
-    }
-}
-
-/* Plain weights and few tokens: straight from the file. */
-INLINE void matmul_few_floats(load_fn *load, const struct weight *weight, const unsigned char *data, int64_t begin,
-                              int64_t end, const struct activation *x, const struct matmul_out *out)
-{
-    for (int64_t row = begin; row < end; row += PANEL_ROWS) {
-        float results[PANEL_ROWS * FEW_TOKENS];
-        int64_t n_rows = end - row < PANEL_ROWS ? end - row : PANEL_ROWS;
-        const unsigned char *rows = data + (size_t)row * weight->row_bytes;
-        multiply_floats(load, n_rows, x->n_tokens, rows, weight->row_bytes, x->x, x->x_stride, x->n_cols, results,
-                        PANEL_ROWS);
-        add_rest(weight->type, n_rows, x->n_tokens, rows, weight->row_bytes, x->x, x->x_stride, x->n_cols, results,
-                 PANEL_ROWS);
-        for (int32_t t = 0; t < x->n_tokens; t++)
-            for (int64_t r = 0; r < n_rows; r++)
-                put(out, row + r, t, results[r + t * PANEL_ROWS]);
-    }
-}
-
-/* ---- a row of the type table: the same two ideas, with a type's unpacker inlined ---- */
-
-struct type_kernels {
-    enum quant_type type;
-    void (*few)(const struct weight *weight, const unsigned char *data, int64_t begin, int64_t end,
-                const struct activation *x, const struct matmul_out *out);
-    unpack_rows_fn *unpack_rows;
-    bool takes_words;
-};
-
-#define QUANTISED_TYPE(name, group_blocks, group_bytes, traits)                                                        \
-    static const struct type type_##name = {scales_##name, bytes_##name, group_blocks, group_bytes, traits};           \
-    static void few_##name(const struct weight *weight, const unsigned char *data, int64_t begin, int64_t end,         \
-                           const struct activation *x, const struct matmul_out *out)                                   \
-    {                                                                                                                  \
-        matmul_few(type_##name, weight, data, begin, end, x, out);                                                     \
-    }                                                                                                                  \
-    static void rows_##name(const struct weight *weight, const unsigned char *rows, int64_t n_rows, float *out)        \
-    {                                                                                                                  \
-        for (int64_t r = 0; r < n_rows; r++)                                                                           \
-            unpack_floats(type_##name, rows + (size_t)r * weight->row_bytes, weight->n_cols / 32,                      \
-                          out + r * weight->n_cols);                                                                   \
-    }
-
-#define PLAIN_TYPE(name)                                                                                               \
-    static void few_##name(const struct weight *weight, const unsigned char *data, int64_t begin, int64_t end,         \
-                           const struct activation *x, const struct matmul_out *out)                                   \
-    {                                                                                                                  \
-        matmul_few_floats(load_##name, weight, data, begin, end, x, out);                                              \
-    }
-
-QUANTISED_TYPE(q8_0, 1, 34, SIGNED_BYTES)
-QUANTISED_TYPE(q4_0, 1, 18, HAS_MIN)
-QUANTISED_TYPE(q4_1, 1, 20, HAS_MIN)
-QUANTISED_TYPE(q5_0, 1, 22, HAS_MIN)
-QUANTISED_TYPE(q5_1, 1, 24, HAS_MIN)
-QUANTISED_TYPE(iq4_nl, 1, 18, SIGNED_BYTES)
-QUANTISED_TYPE(mxfp4, 1, 17, SIGNED_BYTES)
-QUANTISED_TYPE(q2_k, GROUP, 84, HAS_MIN | TWO_SCALES | TWO_MINS)
-QUANTISED_TYPE(q3_k, GROUP, 110, HAS_MIN | TWO_SCALES | TWO_MINS)
-QUANTISED_TYPE(q4_k, GROUP, 144, HAS_MIN)
-QUANTISED_TYPE(q5_k, GROUP, 176, HAS_MIN)
-QUANTISED_TYPE(q6_k, GROUP, 210, HAS_MIN | TWO_SCALES | TWO_MINS)
-QUANTISED_TYPE(iq4_xs, GROUP, 136, SIGNED_BYTES)
-PLAIN_TYPE(f32)
-PLAIN_TYPE(f16)
-PLAIN_TYPE(bf16)
-
-/* Any other type, and plain ones: by its scalar unpacker. */
-static void rows_any(const struct weight *weight, const unsigned char *rows, int64_t n_rows, float *out)
-{
-    for (int64_t r = 0; r < n_rows; r++)
-        quant_info(weight->type)
-            ->unpack(rows + (size_t)r * weight->row_bytes, out + r * weight->n_cols, (size_t)weight->n_cols);
-}
-
-static const struct type_kernels type_table[] = {
-    {QUANT_Q8_0, few_q8_0, rows_q8_0, true},       {QUANT_Q4_0, few_q4_0, rows_q4_0, true},
-    {QUANT_Q4_1, few_q4_1, rows_q4_1, true},       {QUANT_Q5_0, few_q5_0, rows_q5_0, true},
-    {QUANT_Q5_1, few_q5_1, rows_q5_1, true},       {QUANT_Q2_K, few_q2_k, rows_q2_k, true},
-    {QUANT_Q3_K, few_q3_k, rows_q3_k, true},       {QUANT_Q4_K, few_q4_k, rows_q4_k, true},
-    {QUANT_Q5_K, few_q5_k, rows_q5_k, true},       {QUANT_Q6_K, few_q6_k, rows_q6_k, true},
-    {QUANT_IQ4_NL, few_iq4_nl, rows_iq4_nl, true}, {QUANT_IQ4_XS, few_iq4_xs, rows_iq4_xs, true},
-    {QUANT_MXFP4, few_mxfp4, rows_mxfp4, true},    {QUANT_F32, few_f32, rows_any, false},
-    {QUANT_F16, few_f16, rows_any, false},         {QUANT_BF16, few_bf16, rows_any, false},
-};
-static const struct type_kernels other_type = {QUANT_LIMIT, NULL, rows_any, false};
-
-static const struct type_kernels *find_type(enum quant_type type)
-{
-    for (size_t i = 0; i < sizeof type_table / sizeof *type_table; i++)
-        if (type_table[i].type == type)
-            return &type_table[i];
-    return &other_type;
-}
-
-static bool takes_words(enum quant_type type)
-{
-    return find_type(type)->takes_words;
-}
-
-static void matmul(const struct weight *weight, int64_t mat, int64_t begin, int64_t end, const struct activation *x,
-                   const struct matmul_out *out, float *scratch)
-{
-    const struct type_kernels *kernels = find_type(weight->type);
-    const unsigned char *data = weight->data + (size_t)mat * weight->mat_bytes;
-    if (x->n_tokens <= FEW_TOKENS && kernels->few)
-        kernels->few(weight, data, begin, end, x, out);
-    else
-        matmul_many(kernels->unpack_rows, weight, data, begin, end, x, out, scratch);
-}
-
-/* ---- the input as 16-bit numbers ---- */
-
-INLINE int32_t sum_whole(__m256i v)
-{
-    __m128i t = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(t, _mm_shuffle_epi32(t, 0xb1)));
-}
-
-static void quantise(const float *x, int64_t n, int16_t *q, float *scale, float *sum, float *second_sum)
-{
-    const __m256 sign = _mm256_set1_ps(-0.0f);
-    for (int64_t b = 0; b < n / 32; b++, x += 32, q += 32) {
-        __m256 v[4];
-        __m256i greatest = _mm256_setzero_si256(); /* as bits, whose order is that of magnitudes, and NaN above all */
-        UNROLL
-        for (int i = 0; i < 4; i++) {
-            v[i] = _mm256_loadu_ps(x + 8 * i);
-            greatest = _mm256_max_epi32(greatest, _mm256_castps_si256(_mm256_andnot_ps(sign, v[i])));
-        }
-        __m128i m = _mm_max_epi32(_mm256_castsi256_si128(greatest), _mm256_extracti128_si256(greatest, 1));
-        m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
-        m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));
-        float s = _mm_cvtss_f32(_mm_castsi128_ps(m)) / (float)INPUT_MAX;
-        __m256 inverse = _mm256_set1_ps(s > 0 ? 1.0f / s : 0);
-        __m256i whole[4], sorted[4]; /* sorted: the four of even places, the four of odd ones */
-        UNROLL
-        for (int i = 0; i < 4; i++) {
-            whole[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
-            sorted[i] = _mm256_permutevar8x32_epi32(whole[i], _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
-        }
-        __m256i first = _mm256_packs_epi32(sorted[0], sorted[1]), second = _mm256_packs_epi32(sorted[2], sorted[3]);
-        _mm256_storeu_si256((__m256i *)(void *)q, _mm256_permute2x128_si256(first, second, 0x20));
-        _mm256_storeu_si256((__m256i *)(void *)(q + 16), _mm256_permute2x128_si256(first, second, 0x31));
-        scale[b] = s;
-        sum[b] = s * (float)sum_whole(
-                         _mm256_add_epi32(_mm256_add_epi32(whole[0], whole[1]), _mm256_add_epi32(whole[2], whole[3])));
-        second_sum[b] = s * (float)sum_whole(_mm256_add_epi32(whole[2], whole[3]));
-    }
-}
-
-/* ---- exp, silu ---- */
-
-/* e^x = 2^k · e^r with |r| <= ln 2 / 2; e^r by its Taylor polynomial of degree 7 (error below 2e-8, relative).
- * Below -87 the result is 0, above 88 it is e^88; what is not a number stays so. */
-INLINE __m256 exp8(__m256 x)
-{
-    const __m256 low = _mm256_set1_ps(-87.0f);
-    __m256 is_zero = _mm256_cmp_ps(x, low, _CMP_LT_OQ);
-    x = _mm256_min_ps(_mm256_set1_ps(88.0f), _mm256_max_ps(low, x));
-    __m256 k =
-        _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m256 r = _mm256_fnmadd_ps(k, _mm256_set1_ps(0.693359375f), x); /* ln 2 in two parts, the first exact */
-    r = _mm256_fnmadd_ps(k, _mm256_set1_ps(-2.12194440e-4f), r);
-    const float terms[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
-    __m256 p = _mm256_set1_ps(1.0f / 5040);
-    for (size_t i = 0; i < sizeof terms / sizeof *terms; i++)
-        p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(terms[i]));
-    __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(k), _mm256_set1_epi32(127)), 23);
-    return _mm256_andnot_ps(is_zero, _mm256_mul_ps(p, _mm256_castsi256_ps(power)));
-}
-
-INLINE __m256 silu8(__m256 x)
-{
-    __m256 one = _mm256_set1_ps(1.0f);
-    return _mm256_div_ps(x, _mm256_add_ps(one, exp8(_mm256_sub_ps(_mm256_setzero_ps(), x))));
-}
-
-/* x / (1 + e^(-2z)) is x · (1 + tanh z) / 2. */
-INLINE __m256 gelu8(__m256 x)
-{
-    __m256 square = _mm256_mul_ps(x, x), one = _mm256_set1_ps(1.0f);
-    __m256 z = _mm256_mul_ps(x, _mm256_fmadd_ps(square, _mm256_set1_ps(0.044715f), one));
-    return _mm256_div_ps(x, _mm256_add_ps(one, exp8(_mm256_mul_ps(z, _mm256_set1_ps(-2 * 0.79788456f)))));
-}
-
-static void silu_gate(float *gate, const float *up, size_t n)
-{
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        _mm256_storeu_ps(gate + i, _mm256_mul_ps(silu8(_mm256_loadu_ps(gate + i)), _mm256_loadu_ps(up + i)));
-    if (i < n) {
-        float g[8] = {0}, u[8] = {0};
-        memcpy(g, gate + i, (n - i) * sizeof *g);
-        memcpy(u, up + i, (n - i) * sizeof *u);
-        _mm256_storeu_ps(g, _mm256_mul_ps(silu8(_mm256_loadu_ps(g)), _mm256_loadu_ps(u)));
-        memcpy(gate + i, g, (n - i) * sizeof *g);
-    }
-}
-
-static void gelu(float *x, size_t n)
-{
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        _mm256_storeu_ps(x + i, gelu8(_mm256_loadu_ps(x + i)));
-    if (i < n) {
-        float rest[8] = {0};
-        memcpy(rest, x + i, (n - i) * sizeof *rest);
-        _mm256_storeu_ps(rest, gelu8(_mm256_loadu_ps(rest)));
-        memcpy(x + i, rest, (n - i) * sizeof *rest);
-    }
-}
-
-/* ---- attention ----
- *
- * Cells come in blocks of CELLS: keys are unpacked to floats, scores are a small matmul, the softmax is carried on from
- * block to block with a running greatest score (Milakov & Gimelshein 2018), values are unpacked and added up.
- * Scratch: keys or values of a block, scores, running maxima and totals. */
-
-enum { CELLS = 32 };
-_Static_assert(CELLS *(CPU_TILE_QUERIES + MODEL_MAX_HEAD_WIDTH) <= CPU_SCRATCH_FLOATS, "a block of cells fits");
-
-INLINE void unpack_cells(load_fn *load, const unsigned char *rows, size_t row_bytes, int64_t n_cells, int64_t width,
-                         float *out)
-{
-    for (int64_t c = 0; c < n_cells; c++)
-        for (int64_t i = 0; i < width; i += 8)
-            _mm256_storeu_ps(out + c * width + i, load(rows + (size_t)c * row_bytes, i));
-}
-
-static void unpack_rows_of(enum quant_type type, const unsigned char *rows, size_t row_bytes, int64_t n_cells,
-                           int64_t width, float *out)
-{
-    if (width % 8) {
-        const struct quant_info *info = quant_info(type);
-        for (int64_t c = 0; c < n_cells; c++)
-            info->unpack(rows + (size_t)c * row_bytes, out + c * width, (size_t)width);
-    } else if (type == QUANT_F32) {
-        unpack_cells(load_f32, rows, row_bytes, n_cells, width, out);
-    } else if (type == QUANT_Q8_0) {
-        unpack_cells(load_q8_0, rows, row_bytes, n_cells, width, out);
-    } else {
-        unpack_cells(load_f16, rows, row_bytes, n_cells, width, out);
-    }
-}
-
-/* Takes one query's CELLS scores, of which [first, n) count, into its running softmax: scores become shares.  Returns what the
- * sums so far must be multiplied with. */
-static float soften(float *scores, int32_t first, int32_t n, float scale, float *greatest, float *total)
-{
-    __m256 s = _mm256_set1_ps(scale), m = _mm256_set1_ps(*greatest);
-    for (int32_t i = 0; i < first; i++)
-        scores[i] = -INFINITY;
-    for (int32_t i = n; i < CELLS; i++)
-        scores[i] = -INFINITY;
-    for (int32_t i = 0; i < CELLS; i += 8) {
-        __m256 v = _mm256_mul_ps(_mm256_loadu_ps(scores + i), s);
-        _mm256_storeu_ps(scores + i, v);
-        m = _mm256_max_ps(m, v);
-    }
-    __m128 h = _mm_max_ps(_mm256_castps256_ps128(m), _mm256_extractf128_ps(m, 1));
-    h = _mm_max_ps(h, _mm_movehl_ps(h, h));
-    float now = _mm_cvtss_f32(_mm_max_ss(h, _mm_movehdup_ps(h)));
-    float keep = *greatest == now ? 1.0f : expf(*greatest - now);
-    __m256 sum = _mm256_setzero_ps(), base = _mm256_set1_ps(now);
-    for (int32_t i = 0; i < CELLS; i += 8) {
-        __m256 share = exp8(_mm256_sub_ps(_mm256_loadu_ps(scores + i), base));
-        _mm256_storeu_ps(scores + i, share);
-        sum = _mm256_add_ps(sum, share);
-    }
-    *greatest = now;
-    *total = *total * keep + sum_lanes(sum);
-    return keep;
-}
-
-/* out = out · keep + Σ shares[c] · values[c] over n cells. */
-static void add_values(float *out, float keep, const float *shares, const float *values, int32_t n, int64_t width)
-{
-    int64_t i = 0;
-    for (; i + 32 <= width; i += 32) {
-        __m256 k = _mm256_set1_ps(keep), sum[4];
-        UNROLL
-        for (int j = 0; j < 4; j++)
-            sum[j] = _mm256_mul_ps(_mm256_loadu_ps(out + i + 8 * j), k);
-        for (int32_t c = 0; c < n; c++) {
-            __m256 share = _mm256_broadcast_ss(shares + c);
-            UNROLL
-            for (int j = 0; j < 4; j++)
-                sum[j] = _mm256_fmadd_ps(share, _mm256_loadu_ps(values + c * width + i + 8 * j), sum[j]);
-        }
-        UNROLL
-        for (int j = 0; j < 4; j++)
-            _mm256_storeu_ps(out + i + 8 * j, sum[j]);
-    }
-    for (; i < width; i++) {
-        float sum = out[i] * keep;
-        for (int32_t c = 0; c < n; c++)
-            sum += shares[c] * values[c * width + i];
-        out[i] = sum;
-    }
-}
-
-/* The softmax of all queries of a tile, carried on from block to block. */
-struct running {
-    float greatest[CPU_TILE_QUERIES], total[CPU_TILE_QUERIES];
-    float keep[CPU_TILE_QUERIES];   /* what the sums so far are to be multiplied with */
-    int32_t seen[CPU_TILE_QUERIES]; /* cells of this block, from its first on, that have shares; 0: none */
-};
-
-static float *result_of(const struct attention_tile *tile, int32_t query)
-{
-    return tile->out + query / tile->n_heads * tile->out_stride + query % tile->n_heads * tile->v_width;
-}
-
-/* The first cell that the token at position sees. */
-static int32_t first_seen(const struct attention_tile *tile, int32_t position)
-{
-    return tile->window && position >= tile->window ? position - tile->window + 1 : 0;
-}
-
-/* Scores of all queries with n cells from cell on, whose keys stand in block; then their shares. */
-static void score_block(const struct attention_tile *tile, int32_t cell, int32_t n, const float *block, float *scores,
-                        struct running *running)
-{
-    size_t bytes = (size_t)tile->k_width * sizeof *block;
-    const unsigned char *rows = (const unsigned char *)block;
-    for (int32_t t = 0; t < tile->n_tokens; t++) {
-        float *row = scores + t * tile->n_heads * CELLS;
-        const float *q = tile->q + t * tile->q_stride;
-        multiply_f32(n, tile->n_heads, rows, bytes, q, tile->k_width, tile->k_width, row, CELLS);
-        add_rest(QUANT_F32, n, tile->n_heads, rows, bytes, q, tile->k_width, tile->k_width, row, CELLS);
-    }
-    for (int32_t k = 0; k < tile->n_tokens * tile->n_heads; k++) {
-        int32_t position = tile->position + k / tile->n_heads;
-        int32_t end = position + 1 - cell < n ? position + 1 - cell : n;
-        int32_t first = first_seen(tile, position) > cell ? first_seen(tile, position) - cell : 0;
-        running->seen[k] = first < end ? end : 0;
-        if (running->seen[k])
-            running->keep[k] =
-                soften(scores + k * CELLS, first, end, tile->scale, &running->greatest[k], &running->total[k]);
-    }
-}
-
-static void attention(const struct attention_tile *tile, float *scratch)
-{
-    int32_t n_queries = tile->n_tokens * tile->n_heads, n_cells = tile->position + tile->n_tokens;
-    float *scores = scratch, *block = scratch + CPU_TILE_QUERIES * CELLS;
-    struct running running = {0};
-    for (int32_t k = 0; k < n_queries; k++) {
-        running.greatest[k] = -INFINITY;
-        running.total[k] = 0;
-        memset(result_of(tile, k), 0, (size_t)tile->v_width * sizeof(float));
-    }
-    for (int32_t cell = first_seen(tile, tile->position) / CELLS * CELLS; cell < n_cells; cell += CELLS) {
-        int32_t n = n_cells - cell < CELLS ? n_cells - cell : CELLS;
-        unpack_rows_of(tile->type, tile->keys + (size_t)cell * tile->k_row_bytes, tile->k_row_bytes, n, tile->k_width,
-                       block);
-        score_block(tile, cell, n, block, scores, &running);
-        unpack_rows_of(tile->type, tile->values + (size_t)cell * tile->v_row_bytes, tile->v_row_bytes, n, tile->v_width,
-                       block);
-        for (int32_t k = 0; k < n_queries; k++)
-            if (running.seen[k])
-                add_values(result_of(tile, k), running.keep[k], scores + k * CELLS, block, running.seen[k],
-                           tile->v_width);
-    }
-    for (int32_t k = 0; k < n_queries; k++)
-        for (int32_t i = 0; i < tile->v_width; i++)
-            result_of(tile, k)[i] /= running.total[k];
-}
+#include "engine/cpu_vector_attention.h"
 
 const struct cpu_kernels cpu_avx2_kernels = {
     .name = "avx2",

@@ -21,7 +21,7 @@ struct activation {
     int64_t n_cols;
     const float *x;
     int64_t x_stride;
-    int16_t *q;         /* (n_tokens, n_cols) */
+    int16_t *q;                      /* (n_tokens, n_cols) */
     float *scale, *sum, *second_sum; /* (n_tokens, n_cols / 32) */
 };
 
@@ -76,6 +76,8 @@ extern const struct cpu_kernels cpu_scalar_kernels;
 /* Asked from code that any CPU runs. */
 bool cpu_has_avx2(void);
 extern const struct cpu_kernels cpu_avx2_kernels;
+bool cpu_has_avx512_vnni(void);
+extern const struct cpu_kernels cpu_avx512_vnni_kernels;
 #endif
 
 /* The i-th set, best first; NULL at the end. */

@@ -1,0 +1,208 @@
+/* cpu_avx512_vnni: the vector kernels for x86-64 with AVX-512 (F, BW, VL, DQ) and its VNNI. */
+#include "engine/cpu_kernels.h"
+
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__) &&                 \
+    defined(__AVX512VNNI__)
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#include "engine/cpu_avx2_types.h"
+
+/* ---- a vector of floats ---- */
+
+typedef __m512 vec;
+enum { LANES = 16, ROWS = 4, TILE_TOKENS = 6 }; /* 24 sums, 6 inputs and a weight in 32 registers */
+
+INLINE vec vec_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+
+INLINE vec vec_set(float x)
+{
+    return _mm512_set1_ps(x);
+}
+
+INLINE vec vec_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+
+INLINE void vec_store(float *p, vec v)
+{
+    _mm512_storeu_ps(p, v);
+}
+
+INLINE vec vec_add(vec a, vec b)
+{
+    return _mm512_add_ps(a, b);
+}
+
+INLINE vec vec_sub(vec a, vec b)
+{
+    return _mm512_sub_ps(a, b);
+}
+
+INLINE vec vec_mul(vec a, vec b)
+{
+    return _mm512_mul_ps(a, b);
+}
+
+INLINE vec vec_div(vec a, vec b)
+{
+    return _mm512_div_ps(a, b);
+}
+
+/* a · b + c */
+INLINE vec vec_fma(vec a, vec b, vec c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+/* The greater and the smaller of each pair; b where one is not a number. */
+INLINE vec vec_max(vec a, vec b)
+{
+    return _mm512_max_ps(a, b);
+}
+
+INLINE vec vec_min(vec a, vec b)
+{
+    return _mm512_min_ps(a, b);
+}
+
+INLINE vec vec_round(vec v)
+{
+    return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+/* 2^k for whole k in -126..127. */
+INLINE vec vec_pow2(vec k)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(k), _mm512_set1_epi32(127)), 23));
+}
+
+/* v, but 0 where x < limit. */
+INLINE vec vec_zero_below(vec x, float limit, vec v)
+{
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, vec_set(limit), _CMP_NLT_UQ), v);
+}
+
+INLINE __m256 low_half(vec v)
+{
+    return _mm512_castps512_ps256(v);
+}
+
+INLINE __m256 high_half(vec v)
+{
+    return _mm512_extractf32x8_ps(v, 1);
+}
+
+INLINE float vec_sum(vec v)
+{
+    __m256 h = _mm256_add_ps(low_half(v), high_half(v));
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+
+/* Four sums at once: lane i is that of v[i]. */
+INLINE __m128 vec_sums4(const vec v[4])
+{
+    __m256 h[4];
+    UNROLL
+    for (int i = 0; i < 4; i++)
+        h[i] = _mm256_add_ps(low_half(v[i]), high_half(v[i]));
+    __m256 pairs = _mm256_hadd_ps(_mm256_hadd_ps(h[0], h[1]), _mm256_hadd_ps(h[2], h[3]));
+    return _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
+}
+
+INLINE float vec_greatest(vec v)
+{
+    __m256 h = _mm256_max_ps(low_half(v), high_half(v));
+    __m128 x = _mm_max_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+    x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+}
+
+INLINE vec vec_of_f16(const unsigned char *p)
+{
+    return _mm512_cvtph_ps(load32(p));
+}
+
+INLINE vec vec_of_bf16(const unsigned char *p)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load32(p)), 16));
+}
+
+INLINE vec vec_of_i8(const unsigned char *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load16(p)));
+}
+
+/* ---- blocks of weights ---- */
+
+/* Weights i.. of a block as floats. */
+INLINE vec vec_of_bytes(__m256i bytes, int i, int traits)
+{
+    __m128i half = i < 16 ? _mm256_castsi256_si128(bytes) : _mm256_extracti128_si256(bytes, 1);
+    return _mm512_cvtepi32_ps(traits & SIGNED_BYTES ? _mm512_cvtepi8_epi32(half) : _mm512_cvtepu8_epi32(half));
+}
+
+/* The input of a block, in order. */
+struct input {
+    __m512i words;
+};
+
+INLINE struct input load_input(const int16_t *q)
+{
+    return (struct input){_mm512_loadu_si512(q)};
+}
+
+/* Eight numbers of the input in each of `whole`, of at most 16 bits. */
+INLINE void put_input(int16_t *q, const __m256i whole[4])
+{
+    /* Packing works in each 128-bit half: the permutation puts the quarters back in order. */
+    UNROLL
+    for (int i = 0; i < 2; i++)
+        _mm256_storeu_si256((__m256i *)(void *)(q + 16 * i),
+                            _mm256_permute4x64_epi64(_mm256_packs_epi32(whole[2 * i], whole[2 * i + 1]), 0xd8));
+}
+
+/* Sums of weight · input: the first half of the lanes of weights 0..15, the others of 16..31. */
+INLINE vec vec_multiply_block(__m256i bytes, int traits, struct input x)
+{
+    __m512i words = traits & SIGNED_BYTES ? _mm512_cvtepi8_epi16(bytes) : _mm512_cvtepu8_epi16(bytes);
+    return _mm512_cvtepi32_ps(_mm512_dpwssd_epi32(_mm512_setzero_si512(), words, x.words));
+}
+
+/* The first number in the first half of the lanes, the second in the other. */
+INLINE vec vec_halves(const float *pair)
+{
+    return _mm512_insertf32x8(vec_set(pair[0]), _mm256_set1_ps(pair[1]), 1);
+}
+
+INLINE vec vec_add8(vec v, __m256 eight)
+{
+    return _mm512_add_ps(v, _mm512_zextps256_ps512(eight));
+}
+
+/* The order matters: attention multiplies, too. */
+#include "engine/cpu_vector_matmul.h"
+
+#include "engine/cpu_vector_attention.h"
+
+const struct cpu_kernels cpu_avx512_vnni_kernels = {
+    .name = "avx512",
+    .is_available = cpu_has_avx512_vnni,
+    .takes_words = takes_words,
+    .quantise = quantise,
+    .few_tokens = FEW_TOKENS,
+    .matmul = matmul,
+    .attention = attention,
+    .silu_gate = silu_gate,
+    .gelu = gelu,
+};
+
+#endif

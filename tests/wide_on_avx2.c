@@ -1,0 +1,199 @@
+/* wide_on_avx2: the kernels of cpu_avx512_vnni.c on a CPU that has AVX2 alone, so that their text is tested anywhere.
+ *
+ * Each AVX-512 instruction that they use is written here by what Intel's manual says it does: on two halves of 256 bits, or
+ * lane by lane. */
+#include "tests/wide_on_avx2.h"
+
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#define __AVX512F__             1
+#define __AVX512BW__            1
+#define __AVX512VL__            1
+#define __AVX512DQ__            1
+#define __AVX512VNNI__          1
+#define cpu_avx512_vnni_kernels cpu_wide_kernels
+#define cpu_has_avx512_vnni     cpu_has_avx2
+
+struct wide_floats {
+    __m256 half[2];
+};
+
+struct wide_ints {
+    __m256i half[2];
+};
+
+#define EMULATED static inline __attribute__((always_inline))
+
+#define __m512  struct wide_floats
+#define __m512i struct wide_ints
+
+#define FLOATS_OF_TWO(name, narrow)                                                                                    \
+    EMULATED __m512 wide_##name(__m512 a, __m512 b)                                                                    \
+    {                                                                                                                  \
+        return (__m512){{narrow(a.half[0], b.half[0]), narrow(a.half[1], b.half[1])}};                                 \
+    }
+FLOATS_OF_TWO(add_ps, _mm256_add_ps)
+FLOATS_OF_TWO(sub_ps, _mm256_sub_ps)
+FLOATS_OF_TWO(mul_ps, _mm256_mul_ps)
+FLOATS_OF_TWO(div_ps, _mm256_div_ps)
+FLOATS_OF_TWO(max_ps, _mm256_max_ps)
+FLOATS_OF_TWO(min_ps, _mm256_min_ps)
+#define _mm512_add_ps wide_add_ps
+#define _mm512_sub_ps wide_sub_ps
+#define _mm512_mul_ps wide_mul_ps
+#define _mm512_div_ps wide_div_ps
+#define _mm512_max_ps wide_max_ps
+#define _mm512_min_ps wide_min_ps
+
+EMULATED __m512 wide_set1_ps(float x)
+{
+    return (__m512){{_mm256_set1_ps(x), _mm256_set1_ps(x)}};
+}
+#define _mm512_set1_ps      wide_set1_ps
+#define _mm512_setzero_ps() wide_set1_ps(0)
+
+EMULATED __m512 wide_loadu_ps(const float *p)
+{
+    return (__m512){{_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}};
+}
+#define _mm512_loadu_ps wide_loadu_ps
+
+EMULATED void wide_storeu_ps(float *p, __m512 v)
+{
+    _mm256_storeu_ps(p, v.half[0]);
+    _mm256_storeu_ps(p + 8, v.half[1]);
+}
+#define _mm512_storeu_ps wide_storeu_ps
+
+EMULATED __m512 wide_fmadd_ps(__m512 a, __m512 b, __m512 c)
+{
+    return (__m512){
+        {_mm256_fmadd_ps(a.half[0], b.half[0], c.half[0]), _mm256_fmadd_ps(a.half[1], b.half[1], c.half[1])}};
+}
+#define _mm512_fmadd_ps wide_fmadd_ps
+
+/* The immediate's upper four bits are the number of binary places to keep, its lower four the way to round: here none and
+ * to the nearest, without exceptions. */
+#undef _mm512_roundscale_ps
+#define _mm512_roundscale_ps(v, immediate)                                                                             \
+    ((__m512){{_mm256_round_ps((v).half[0], immediate), _mm256_round_ps((v).half[1], immediate)}})
+
+/* Bit i is the comparison of lane i. */
+#undef _mm512_cmp_ps_mask
+#define _mm512_cmp_ps_mask(a, b, predicate)                                                                            \
+    ((unsigned)_mm256_movemask_ps(_mm256_cmp_ps((a).half[0], (b).half[0], predicate)) |                                \
+     (unsigned)_mm256_movemask_ps(_mm256_cmp_ps((a).half[1], (b).half[1], predicate)) << 8)
+
+EMULATED __m512 wide_maskz_mov_ps(unsigned mask, __m512 v)
+{
+    float lanes[16];
+    wide_storeu_ps(lanes, v);
+    for (int i = 0; i < 16; i++)
+        lanes[i] = mask >> i & 1 ? lanes[i] : 0;
+    return wide_loadu_ps(lanes);
+}
+#define _mm512_maskz_mov_ps wide_maskz_mov_ps
+
+#define _mm512_castps512_ps256(v) ((v).half[0])
+#undef _mm512_extractf32x8_ps
+#define _mm512_extractf32x8_ps(v, i) ((v).half[i])
+#define _mm512_zextps256_ps512(v)    ((__m512){{v, _mm256_setzero_ps()}})
+
+EMULATED __m512 wide_insertf32x8(__m512 v, __m256 half, int i)
+{
+    v.half[i] = half;
+    return v;
+}
+#undef _mm512_insertf32x8
+#define _mm512_insertf32x8 wide_insertf32x8
+
+/* ---- whole numbers ---- */
+
+EMULATED __m512i wide_of_ints(__m256i low, __m256i high)
+{
+    return (__m512i){{low, high}};
+}
+
+EMULATED __m128i low_bytes(__m256i v)
+{
+    return _mm256_castsi256_si128(v);
+}
+
+EMULATED __m128i high_bytes(__m256i v)
+{
+    return _mm256_extracti128_si256(v, 1);
+}
+
+#define _mm512_setzero_si512()  wide_of_ints(_mm256_setzero_si256(), _mm256_setzero_si256())
+#define _mm512_set1_epi32(x)    wide_of_ints(_mm256_set1_epi32(x), _mm256_set1_epi32(x))
+#define _mm512_castsi512_ps(v)  ((__m512){{_mm256_castsi256_ps((v).half[0]), _mm256_castsi256_ps((v).half[1])}})
+#define _mm512_slli_epi32(v, n) wide_of_ints(_mm256_slli_epi32((v).half[0], n), _mm256_slli_epi32((v).half[1], n))
+
+EMULATED __m512i wide_add_epi32(__m512i a, __m512i b)
+{
+    return wide_of_ints(_mm256_add_epi32(a.half[0], b.half[0]), _mm256_add_epi32(a.half[1], b.half[1]));
+}
+#define _mm512_add_epi32 wide_add_epi32
+
+EMULATED __m512i wide_cvtps_epi32(__m512 v)
+{
+    return wide_of_ints(_mm256_cvtps_epi32(v.half[0]), _mm256_cvtps_epi32(v.half[1]));
+}
+#define _mm512_cvtps_epi32 wide_cvtps_epi32
+
+EMULATED __m512 wide_cvtepi32_ps(__m512i v)
+{
+    return (__m512){{_mm256_cvtepi32_ps(v.half[0]), _mm256_cvtepi32_ps(v.half[1])}};
+}
+#define _mm512_cvtepi32_ps wide_cvtepi32_ps
+
+EMULATED __m512i wide_loadu_si512(const void *p)
+{
+    return wide_of_ints(_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)p + 1));
+}
+#define _mm512_loadu_si512 wide_loadu_si512
+
+EMULATED __m512 wide_cvtph_ps(__m256i v)
+{
+    return (__m512){{_mm256_cvtph_ps(low_bytes(v)), _mm256_cvtph_ps(high_bytes(v))}};
+}
+#define _mm512_cvtph_ps wide_cvtph_ps
+
+/* Each lane of v, made wider: the low half of the result from the low half of v. */
+#define WIDENED(name, narrow)                                                                                          \
+    EMULATED __m512i wide_##name(__m256i v)                                                                            \
+    {                                                                                                                  \
+        return wide_of_ints(narrow(low_bytes(v)), narrow(high_bytes(v)));                                              \
+    }
+WIDENED(cvtepu16_epi32, _mm256_cvtepu16_epi32)
+WIDENED(cvtepi8_epi16, _mm256_cvtepi8_epi16)
+WIDENED(cvtepu8_epi16, _mm256_cvtepu8_epi16)
+#define _mm512_cvtepu16_epi32 wide_cvtepu16_epi32
+#define _mm512_cvtepi8_epi16  wide_cvtepi8_epi16
+#define _mm512_cvtepu8_epi16  wide_cvtepu8_epi16
+
+#define WIDENED_TWICE(name, narrow)                                                                                    \
+    EMULATED __m512i wide_##name(__m128i v)                                                                            \
+    {                                                                                                                  \
+        return wide_of_ints(narrow(v), narrow(_mm_srli_si128(v, 8)));                                                  \
+    }
+WIDENED_TWICE(cvtepi8_epi32, _mm256_cvtepi8_epi32)
+WIDENED_TWICE(cvtepu8_epi32, _mm256_cvtepu8_epi32)
+#define _mm512_cvtepi8_epi32 wide_cvtepi8_epi32
+#define _mm512_cvtepu8_epi32 wide_cvtepu8_epi32
+
+/* Each 32-bit lane: the sum so far, and the two products of signed 16-bit numbers, without saturation. */
+EMULATED __m512i wide_dpwssd_epi32(__m512i sum, __m512i a, __m512i b)
+{
+    return wide_add_epi32(
+        sum, wide_of_ints(_mm256_madd_epi16(a.half[0], b.half[0]), _mm256_madd_epi16(a.half[1], b.half[1])));
+}
+#define _mm512_dpwssd_epi32 wide_dpwssd_epi32
+
+#include "engine/cpu_avx512_vnni.c"
+
+#endif
