@@ -194,6 +194,7 @@ EMULATED __m512i wide_dpwssd_epi32(__m512i sum, __m512i a, __m512i b)
 }
 #define _mm512_dpwssd_epi32 wide_dpwssd_epi32
 
+/* NOLINTNEXTLINE(bugprone-suspicious-include) */
 #include "engine/cpu_avx512_vnni.c"
 
 #endif
