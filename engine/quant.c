@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "engine/quant_grids.h"
+
 /* ---- half floats: IEEE 754 binary16, 1 sign bit, 5 exponent bits biased by 15, 10 bits of fraction ---- */
 
 static float float_from_bits(uint32_t bits)
@@ -338,6 +340,133 @@ static void unpack_iq4_xs(const void *row, float *out, size_t n)
     }
 }
 
+/* ---- super-blocks of 256 by codebook: the IQ2 and IQ3 types ----
+ *
+ * A few elements at once are a row of a grid (quant_grids.h) with their signs and a scale d that several rows share. */
+
+/* What codes of two bits stand for in the grids of the IQ2 types, and nibbles in those of IQ3_XXS and IQ3_S. */
+static const uint8_t iq2_values[4] = {8, 25, 43};
+static const uint8_t iq3_xxs_values[8] = {4, 12, 20, 28, 36, 44, 52, 62};
+static const uint8_t iq3_s_values[8] = {1, 3, 5, 7, 9, 11, 13, 15};
+
+/* One element; bit i of signs is set where it is negative. */
+static float signed_element(float d, uint8_t value, unsigned signs, int i)
+{
+    float magnitude = d * (float)value;
+    return signs >> i & 1 ? -magnitude : magnitude;
+}
+
+static void unpack_eight(unsigned row, unsigned signs, float d, float *out)
+{
+    for (int i = 0; i < 8; i++)
+        out[i] = signed_element(d, iq2_values[row >> (2 * i) & 3], signs, i);
+}
+
+static void unpack_four(const uint8_t values[8], unsigned row, unsigned signs, float d, float *out)
+{
+    for (int i = 0; i < 4; i++)
+        out[i] = signed_element(d, values[row >> (4 * i) & 7], signs, i);
+}
+
+/* Seven signs are stored for eight elements: those that are negative are always even in number. */
+static unsigned eight_signs(uint32_t stored)
+{
+    unsigned seven = stored & 127, parity = seven ^ seven >> 4;
+    parity ^= parity >> 2;
+    parity ^= parity >> 1;
+    return seven | (parity & 1) << 7;
+}
+
+/* Scale i of those that lie in nibbles, the lower one first. */
+static float nibble_scale(const unsigned char *scales, int i)
+{
+    return (float)(scales[i / 2] >> (i % 2 ? 4 : 0) & 15);
+}
+
+/* | d 2 | eight runs of 32 elements: q 4, word 4 |
+ * q are numbers of rows; bits 7k..7k+6 of word are the signs of row k, bits 28..31 the scale of the run.
+ * x = (d * (0.5 + scale) * 0.25) * value */
+static void unpack_iq2_xxs(const void *row, float *out, size_t n)
+{
+    const unsigned char *block = row;
+    for (size_t b = 0; b < n / SUPER; b++, block += 66) {
+        float d = load_half(block);
+        for (int run = 0; run < 8; run++) {
+            const unsigned char *q = block + 2 + 8 * run;
+            uint32_t word = load_u32(q + 4);
+            float scale = d * (0.5f + (float)(word >> 28)) * 0.25f;
+            for (int k = 0; k < 4; k++, out += 8)
+                unpack_eight(quant_grid_iq2_xxs[q[k]], eight_signs(word >> (7 * k)), scale, out);
+        }
+    }
+}
+
+/* | d 2 | q 64 | scales 8 |
+ * Bits 0..8 of the 16-bit number k of q are the number of row k, bits 9..15 its signs; two rows share a scale.
+ * x as in IQ2_XXS */
+static void unpack_iq2_xs(const void *row, float *out, size_t n)
+{
+    const unsigned char *block = row;
+    for (size_t b = 0; b < n / SUPER; b++, block += 74) {
+        float d = load_half(block);
+        for (int k = 0; k < 32; k++, out += 8) {
+            unsigned q = load_u16(block + 2 + 2 * k);
+            float scale = d * (0.5f + nibble_scale(block + 66, k / 2)) * 0.25f;
+            unpack_eight(quant_grid_iq2_xs[q & 511], eight_signs(q >> 9), scale, out);
+        }
+    }
+}
+
+/* | d 2 | q 32 | signs 32 | h 8 | scales 8 |
+ * Row k's number: bits 0..7 are q[k], bits 8..9 are bits 2(k%4).. of h[k/4].  x as in IQ2_XS */
+static void unpack_iq2_s(const void *row, float *out, size_t n)
+{
+    const unsigned char *block = row;
+    for (size_t b = 0; b < n / SUPER; b++, block += 82) {
+        const unsigned char *q = block + 2, *signs = block + 34, *h = block + 66;
+        float d = load_half(block);
+        for (int k = 0; k < 32; k++, out += 8) {
+            unsigned number = q[k] | (unsigned)(h[k / 4] >> (2 * (k % 4)) & 3) << 8;
+            float scale = d * (0.5f + nibble_scale(block + 74, k / 2)) * 0.25f;
+            unpack_eight(quant_grid_iq2_s[number], signs[k], scale, out);
+        }
+    }
+}
+
+/* | d 2 | q 64 | words 32 |
+ * q are numbers of rows of four; word r serves elements 32r..32r+31 as the one of IQ2_XXS does, with signs of two rows each.
+ * x = (d * (0.5 + scale) * 0.5) * value */
+static void unpack_iq3_xxs(const void *row, float *out, size_t n)
+{
+    const unsigned char *block = row;
+    for (size_t b = 0; b < n / SUPER; b++, block += 98) {
+        float d = load_half(block);
+        for (int k = 0; k < 64; k++, out += 4) {
+            uint32_t word = load_u32(block + 66 + k / 8 * 4);
+            unsigned signs = eight_signs(word >> (7 * (k / 2 % 4))) >> (k % 2 * 4);
+            float scale = d * (0.5f + (float)(word >> 28)) * 0.5f;
+            unpack_four(iq3_xxs_values, quant_grid_iq3_xxs[block[2 + k]], signs, scale, out);
+        }
+    }
+}
+
+/* | d 2 | q 64 | h 8 | signs 32 | scales 4 |
+ * Row k's number: bits 0..7 are q[k], bit 8 is bit k%8 of h[k/8]; eight rows share a scale.
+ * x = (d * (1 + 2 scale)) * value */
+static void unpack_iq3_s(const void *row, float *out, size_t n)
+{
+    const unsigned char *block = row;
+    for (size_t b = 0; b < n / SUPER; b++, block += 110) {
+        const unsigned char *q = block + 2, *h = block + 66, *signs = block + 74;
+        float d = load_half(block);
+        for (int k = 0; k < 64; k++, out += 4) {
+            unsigned number = q[k] | (unsigned)(h[k / 8] >> (k % 8) & 1) << 8;
+            float scale = d * (1 + 2 * nibble_scale(block + 106, k / 8));
+            unpack_four(iq3_s_values, quant_grid_iq3_s[number], signs[k / 2] >> (k % 2 * 4), scale, out);
+        }
+    }
+}
+
 /* ---- the table ---- */
 
 static const struct quant_info quant_table[QUANT_LIMIT] = {
@@ -353,13 +482,13 @@ static const struct quant_info quant_table[QUANT_LIMIT] = {
     [QUANT_Q4_K] = {"Q4_K", 256, 144, unpack_q4_k},
     [QUANT_Q5_K] = {"Q5_K", 256, 176, unpack_q5_k},
     [QUANT_Q6_K] = {"Q6_K", 256, 210, unpack_q6_k},
-    [QUANT_IQ2_XXS] = {"IQ2_XXS", 256, 66, NULL},
-    [QUANT_IQ2_XS] = {"IQ2_XS", 256, 74, NULL},
-    [QUANT_IQ3_XXS] = {"IQ3_XXS", 256, 98, NULL},
+    [QUANT_IQ2_XXS] = {"IQ2_XXS", 256, 66, unpack_iq2_xxs},
+    [QUANT_IQ2_XS] = {"IQ2_XS", 256, 74, unpack_iq2_xs},
+    [QUANT_IQ3_XXS] = {"IQ3_XXS", 256, 98, unpack_iq3_xxs},
     [QUANT_IQ1_S] = {"IQ1_S", 256, 50, NULL},
     [QUANT_IQ4_NL] = {"IQ4_NL", 32, 18, unpack_iq4_nl},
-    [QUANT_IQ3_S] = {"IQ3_S", 256, 110, NULL},
-    [QUANT_IQ2_S] = {"IQ2_S", 256, 82, NULL},
+    [QUANT_IQ3_S] = {"IQ3_S", 256, 110, unpack_iq3_s},
+    [QUANT_IQ2_S] = {"IQ2_S", 256, 82, unpack_iq2_s},
     [QUANT_IQ4_XS] = {"IQ4_XS", 256, 136, unpack_iq4_xs},
     [QUANT_I8] = {"I8", 1, 1, NULL},
     [QUANT_I16] = {"I16", 1, 2, NULL},

@@ -26,7 +26,7 @@ NOT_IN_FILES = {"Q8_1", "Q8_K"}  # only used for activations while computing
 HALVES = {
     "F32": [], "F16": [1], "BF16": [], "Q8_0": [1], "Q4_0": [1], "Q4_1": [1, 3], "Q5_0": [1], "Q5_1": [1, 3],
     "Q2_K": [81, 83], "Q3_K": [109], "Q4_K": [1, 3], "Q5_K": [1, 3], "Q6_K": [209], "IQ4_NL": [1], "IQ4_XS": [1],
-    "MXFP4": [],
+    "MXFP4": [], "IQ2_XXS": [1], "IQ2_XS": [1], "IQ2_S": [1], "IQ3_XXS": [1], "IQ3_S": [1],
 }
 
 
@@ -68,7 +68,8 @@ def main():
     for name, places in HALVES.items():
         kind = Type[name]
         elements, size = GGML_QUANT_SIZES[kind]
-        n = max(BLOCKS, 1024 // elements)
+        # As many as use every row of a codebook.
+        n = 512 if name[:3] in ("IQ2", "IQ3") else max(BLOCKS, 1024 // elements)
         data = random_bytes(int(kind), n * size).reshape(n, size)
         data[:, places] &= 0xBF
         with np.errstate(over="ignore"):

@@ -58,11 +58,12 @@ static unsigned char *new_weights(uint64_t seed, enum quant_type type, size_t n_
         int halves[2];
         size_t step;
     } places[] = {
-        {QUANT_F16, {0, -1}, 2},      {QUANT_Q8_0, {0, -1}, 34},  {QUANT_Q4_0, {0, -1}, 18},
-        {QUANT_Q4_1, {0, 2}, 20},     {QUANT_Q5_0, {0, -1}, 22},  {QUANT_Q5_1, {0, 2}, 24},
-        {QUANT_Q6_K, {208, -1}, 210}, {QUANT_Q4_K, {0, 2}, 144},  {QUANT_Q5_K, {0, 2}, 176},
-        {QUANT_Q3_K, {108, -1}, 110}, {QUANT_Q2_K, {80, 82}, 84}, {QUANT_IQ4_NL, {0, -1}, 18},
-        {QUANT_IQ4_XS, {0, -1}, 136},
+        {QUANT_F16, {0, -1}, 2},      {QUANT_Q8_0, {0, -1}, 34},    {QUANT_Q4_0, {0, -1}, 18},
+        {QUANT_Q4_1, {0, 2}, 20},     {QUANT_Q5_0, {0, -1}, 22},    {QUANT_Q5_1, {0, 2}, 24},
+        {QUANT_Q6_K, {208, -1}, 210}, {QUANT_Q4_K, {0, 2}, 144},    {QUANT_Q5_K, {0, 2}, 176},
+        {QUANT_Q3_K, {108, -1}, 110}, {QUANT_Q2_K, {80, 82}, 84},   {QUANT_IQ4_NL, {0, -1}, 18},
+        {QUANT_IQ4_XS, {0, -1}, 136}, {QUANT_IQ2_XXS, {0, -1}, 66}, {QUANT_IQ2_XS, {0, -1}, 74},
+        {QUANT_IQ2_S, {0, -1}, 82},   {QUANT_IQ3_XXS, {0, -1}, 98}, {QUANT_IQ3_S, {0, -1}, 110},
     };
     for (size_t k = 0; k < sizeof places / sizeof *places; k++)
         for (size_t at = 0; places[k].type == type && at + places[k].step <= n_bytes; at += places[k].step)

@@ -220,6 +220,8 @@ static const struct scales scales[] = {
     {QUANT_Q4_0, 1, {1}},      {QUANT_Q4_1, 2, {1, 3}}, {QUANT_Q5_0, 1, {1}},    {QUANT_Q5_1, 2, {1, 3}},
     {QUANT_Q2_K, 2, {81, 83}}, {QUANT_Q3_K, 1, {109}},  {QUANT_Q4_K, 2, {1, 3}}, {QUANT_Q5_K, 2, {1, 3}},
     {QUANT_Q6_K, 1, {209}},    {QUANT_IQ4_NL, 1, {1}},  {QUANT_IQ4_XS, 1, {1}},  {QUANT_MXFP4, 0, {0}},
+    {QUANT_IQ2_XXS, 1, {1}},   {QUANT_IQ2_XS, 1, {1}},  {QUANT_IQ2_S, 1, {1}},   {QUANT_IQ3_XXS, 1, {1}},
+    {QUANT_IQ3_S, 1, {1}},
 };
 
 enum { N_SCALES = sizeof scales / sizeof *scales };
