@@ -17,9 +17,11 @@ For each source and type, both quantisers write a file; then the table says, for
     worst        the greatest ratio of ours to theirs among single tensors, and which
     ppl          of TEXT by `fathom perplexity`, ours and theirs
 
-The last line names what is worse by more than one percent.  Needs: numpy, gguf, llama-cpp-python.  No part of the test
-run.
+The last line names what is worse by more than one percent.  What was measured of a file is kept in FOLDER/measured.json by
+the file's hash: a run that was stopped goes on where it was, and a new quantiser is compared without measuring the other
+one again.  Needs: numpy, gguf, llama-cpp-python.  No part of the test run.
 """
+import hashlib
 import json
 import os
 import subprocess
@@ -155,17 +157,42 @@ def squared_errors(source, path):
     return result
 
 
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Measured:
+    """What is known of files by what they hold."""
+
+    def __init__(self, folder):
+        self.path = os.path.join(folder, "measured.json")
+        self.known = {}
+        if os.path.exists(self.path):
+            with open(self.path) as file:
+                self.known = json.load(file)
+
+    def get(self, what, paths, measure):
+        key = " ".join([what, *map(digest, paths)])
+        if key not in self.known:
+            self.known[key] = measure()
+            with open(self.path + ".new", "w") as file:
+                json.dump(self.known, file)
+            os.replace(self.path + ".new", self.path)
+        return self.known[key]
+
+
 def perplexity(fathom, path, text):
     command = [fathom, "perplexity", "-f", text, "--json", "--quiet", "-m", path]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["ppl"]
 
 
-def compare(fathom, source, text, kind, folder):
+def compare(fathom, source, text, kind, folder, measured):
     ours, theirs = os.path.join(folder, "ours.gguf"), os.path.join(folder, "theirs.gguf")
     subprocess.run([fathom, "quantize", "--force", "--quiet", source, ours, kind], check=True, capture_output=True)
     quantise_theirs(source, theirs, kind)
     truth = tensors_of(source)
-    a, b = squared_errors(truth, ours), squared_errors(truth, theirs)
+    a, b = (measured.get("errors", [p, source], lambda: squared_errors(truth, p)) for p in (ours, theirs))
     root = lambda errors: np.sqrt(sum(e for _, e, _ in errors.values()) / sum(n for _, _, n in errors.values()))
     # An error that is nothing beside the weights themselves (rounding of a float) is none.
     nothing = {name: 1e-14 * float((np.asarray(truth[name].data, np.float64) ** 2).sum()) for name in a}
@@ -174,7 +201,7 @@ def compare(fathom, source, text, kind, folder):
     same = a.keys() == b.keys() and all(a[name][0] == b[name][0] for name in a)
     row = {"type": kind, "size": [os.path.getsize(p) / 1e6 for p in (ours, theirs)], "same": same,
            "rmse": [root(a), root(b)], "worst": float(ratios[worst]), "which": worst,
-           "ppl": [perplexity(fathom, p, text) for p in (ours, theirs)]}
+           "ppl": [measured.get("ppl", [p, text], lambda: perplexity(fathom, p, text)) for p in (ours, theirs)]}
     os.remove(ours)
     os.remove(theirs)
     return row
@@ -183,16 +210,17 @@ def compare(fathom, source, text, kind, folder):
 def main():
     fathom, model, text, folder = sys.argv[1:5]
     kinds = sys.argv[5:] or list(FILE_TYPES)
-    worse = []
+    worse, measured = [], Measured(folder)
     for name, write in (("dequantised", write_dequantised), ("padded", write_padded), ("gaussian", write_gaussian)):
         source = os.path.join(folder, name + ".gguf")
         if not os.path.exists(source):
             write(model, source)
-        print(f"\n{name}: perplexity of the F32 source {perplexity(fathom, source, text):.4f}\n")
+        ppl = measured.get("ppl", [source, text], lambda: perplexity(fathom, source, text))
+        print(f"\n{name}: perplexity of the F32 source {ppl:.4f}\n")
         print("| type | MB ours / theirs | types | RMSE ours / theirs | ratio | worst tensor | ppl ours / theirs | ratio |")
         print("|---|---|---|---|---|---|---|---|")
         for kind in kinds:
-            row = compare(fathom, source, text, kind, folder)
+            row = compare(fathom, source, text, kind, folder, measured)
             rmse, ppl, size = row["rmse"], row["ppl"], row["size"]
             ratio = rmse[0] / rmse[1] if rmse[1] else 1.0
             print(f"| {kind} | {size[0]:.1f} / {size[1]:.1f} | {'same' if row['same'] else 'differ'} | {rmse[0]:.4e} / {rmse[1]:.4e} "
