@@ -57,7 +57,7 @@ static enum exit_status run(const struct command_context *context)
 {
     struct error error = {0};
     struct buffer in = {0}, known = {0};
-    struct quantize_report report;
+    struct quantize_report report = {0};
     if (context->n_arguments < 3) {
         model_quantize_types(&known, " ");
         enum exit_status result = command_fail_with(
@@ -85,7 +85,7 @@ static enum exit_status run(const struct command_context *context)
     double seconds = (double)(clock_now_ns() - begin) / 1e9;
     enum exit_status result = EXIT_DONE;
     if (status != STATUS_OK)
-        result = command_fail(context, &error, NULL);
+        result = command_fail(context, &error, report.is_there ? "--force replaces it" : NULL);
     else if (context->settings->json)
         print_json(context, buffer_text(&in), out, &report, seconds);
     else

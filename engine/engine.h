@@ -88,6 +88,7 @@ struct quantize_report {
         uint64_t n_bytes;
     } types[32];
     size_t n_types;
+    bool is_there; /* it failed since `out` is there already, and was not to be replaced */
 };
 
 /* Writes the model `in`, whose weights are F32, F16 or BF16, to `out` in another type; weights that are quantised already

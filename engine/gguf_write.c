@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,6 +215,18 @@ static enum status write_all(struct gguf_write *file, const void *bytes, uint64_
     return STATUS_OK;
 }
 
+/* A full disk is better told now than in an hour.  File systems that can't reserve are tried by writing. */
+static enum status reserve(const struct gguf_write *file, struct error *error)
+{
+    uint64_t size = gguf_write_n_bytes(file);
+    if (fallocate(file->fd, 0, 0, (off_t)size) == 0 || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR)
+        return STATUS_OK;
+    if (errno == ENOSPC || errno == EDQUOT)
+        return error_set(error, STATUS_IO, "%s: %s (the file takes %" PRIu64 " MB)", path_end_shown(file->path),
+                         strerror(errno), size / 1000000 + 1);
+    return io_error(file, error);
+}
+
 enum status gguf_write_begin(struct gguf_write *file, const char *path, bool replace, struct error *error)
 {
     struct buffer header = {0};
@@ -228,10 +241,8 @@ enum status gguf_write_begin(struct gguf_write *file, const char *path, bool rep
     if (status == STATUS_OK)
         status = open_temporary(file, error);
     file->header_bytes = header.size;
-    /* A full disk is better told now than in an hour.  File systems that can't reserve are tried by writing. */
-    if (status == STATUS_OK && fallocate(file->fd, 0, 0, (off_t)gguf_write_n_bytes(file)) != 0 && errno != EOPNOTSUPP &&
-        errno != ENOSYS && errno != EINTR)
-        status = io_error(file, error);
+    if (status == STATUS_OK)
+        status = reserve(file, error);
     if (status == STATUS_OK)
         status = write_all(file, header.data, header.size, error);
     if (status == STATUS_OK && file->n_tensors)

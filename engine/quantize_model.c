@@ -303,14 +303,18 @@ static enum status take_memory(struct job *job, struct error *error)
     return STATUS_OK;
 }
 
-static enum status check_names(const struct quantize_options *options, struct error *error)
+static enum status check_names(const struct quantize_options *options, struct quantize_report *report,
+                               struct error *error)
 {
     struct stat in, out;
-    if (stat(options->in, &in) == 0 && stat(options->out, &out) == 0 && in.st_dev == out.st_dev &&
-        in.st_ino == out.st_ino)
+    if (stat(options->in, &in) != 0 || stat(options->out, &out) != 0)
+        return STATUS_OK; /* opening them tells more */
+    if (in.st_dev == out.st_dev && in.st_ino == out.st_ino)
         return error_set(error, STATUS_ARGUMENT, "%s: is the model itself: the result needs another name",
                          path_end_shown(options->out));
-    return STATUS_OK;
+    report->is_there = S_ISREG(out.st_mode) && !options->replace;
+    return report->is_there ? error_set(error, STATUS_ARGUMENT, "%s: is there already", path_end_shown(options->out))
+                            : STATUS_OK;
 }
 
 enum status model_quantize_check_type(const char *type, struct error *error)
@@ -332,7 +336,7 @@ enum status model_quantize(const struct quantize_options *options, struct quanti
     *report = (struct quantize_report){0};
     enum status status = model_quantize_check_type(options->type, error);
     if (status == STATUS_OK)
-        status = check_names(options, error);
+        status = check_names(options, report, error);
     if (status == STATUS_OK)
         status = gguf_open(options->in, &job.gguf, error);
     if (status == STATUS_OK)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints a table of what `fathom quantize` makes beside what llama.cpp's own quantiser makes of the same models.
 
-    make_quantize_table.py FATHOM MODEL.gguf TEXT FOLDER [TYPE ...]
+    make_quantize_table.py FATHOM MODEL.gguf TEXT FOLDER [SOURCE ...] [TYPE ...]
 
 Three sources are written into FOLDER (some 1.7 GB), all in F32:
 
@@ -9,7 +9,7 @@ Three sources are written into FOLDER (some 1.7 GB), all in F32:
     padded       the same with zeros put into all matrices, so that every row divides by 256; it computes the same
     gaussian     a small model of the llama family with seeded Gaussian weights, which borrows MODEL's vocabulary
 
-For each source and type, both quantisers write a file; then the table says, for each pair:
+For each source and type (all, or those that are named), both quantisers write a file; then the table says, for each pair:
 
     size         of ours and theirs, in MB
     types        whether every tensor has the same type in both
@@ -209,12 +209,14 @@ def compare(fathom, source, text, kind, folder, measured):
 
 def main():
     fathom, model, text, folder = sys.argv[1:5]
-    kinds = sys.argv[5:] or list(FILE_TYPES)
+    writers = {"dequantised": write_dequantised, "padded": write_padded, "gaussian": write_gaussian}
+    names = [name for name in writers if name in sys.argv[5:]] or list(writers)
+    kinds = [kind for kind in FILE_TYPES if kind in sys.argv[5:]] or list(FILE_TYPES)
     worse, measured = [], Measured(folder)
-    for name, write in (("dequantised", write_dequantised), ("padded", write_padded), ("gaussian", write_gaussian)):
+    for name in names:
         source = os.path.join(folder, name + ".gguf")
         if not os.path.exists(source):
-            write(model, source)
+            writers[name](model, source)
         ppl = measured.get("ppl", [source, text], lambda: perplexity(fathom, source, text))
         print(f"\n{name}: perplexity of the F32 source {ppl:.4f}\n")
         print("| type | MB ours / theirs | types | RMSE ours / theirs | ratio | worst tensor | ppl ours / theirs | ratio |")

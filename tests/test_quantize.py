@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import random
+import resource
 import select
 import shutil
 import signal
@@ -91,11 +92,28 @@ def mistakes_are_told():
     fails(run(MODEL, "x.gguf", "Q4_0"), 3, "quantised already")
     assert run("in.gguf", "x.gguf", "Q4_0").returncode == 0
     before = os.stat(os.path.join(ROOT, "x.gguf"))
-    fails(run("in.gguf", "x.gguf", "Q8_0"), 2, "x.gguf: is there already")
+    fails(run("in.gguf", "x.gguf", "Q8_0"), 2, "x.gguf: is there already (--force replaces it)")
     assert os.stat(os.path.join(ROOT, "x.gguf")) == before
     assert run("in.gguf", "x.gguf", "Q8_0", "--force").returncode == 0
     assert os.path.getsize(os.path.join(ROOT, "x.gguf")) > before.st_size
     assert sorted(os.listdir(ROOT)) == ["in.gguf", "x.gguf"]
+
+
+def full_disks_are_told():
+    """A limit on the size of files stands for a disk; where a mount of one's own is allowed, a small one is tried, too."""
+    write_model("in.gguf", 4000)
+    limit = lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+                     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)))
+    fails(run("in.gguf", "x.gguf", "Q8_0", preexec_fn=limit), 3, "x.gguf: File too large")
+    assert os.listdir(ROOT) == ["in.gguf"]
+    own = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mount = "mount -t tmpfs -o size=1m none ."
+    os.mkdir(os.path.join(ROOT, "disk"))
+    if subprocess.run([*own, mount], cwd=ROOT, capture_output=True).returncode == 0:
+        steps = f"cd disk && {mount} && cd ../disk && '{PROGRAM}' quantize ../in.gguf ./x.gguf Q8_0; code=$?; ls -A .; exit $code"
+        done = subprocess.run([*own, steps], cwd=ROOT, capture_output=True, timeout=300, text=True)
+        fails(done, 3, "./x.gguf: No space left on device (the file takes 3 MB)")
+    os.rmdir(os.path.join(ROOT, "disk"))
 
 
 def interrupted_work_leaves_nothing():
@@ -146,7 +164,8 @@ def result_runs():
     assert len(common) >= 4 and all(abs(likely[0][id] - likely[1][id]) < 0.2 for id in common), likely
 
 
-TESTS = [result_is_told, mistakes_are_told, interrupted_work_leaves_nothing, progress_is_shown_on_a_terminal, result_runs]
+TESTS = [result_is_told, mistakes_are_told, full_disks_are_told, interrupted_work_leaves_nothing,
+         progress_is_shown_on_a_terminal, result_runs]
 
 
 def main():
