@@ -100,7 +100,7 @@ def mistakes_are_told():
 
 
 def full_disks_are_told():
-    """A limit on the size of files stands for a disk; where a mount of one's own is allowed, a small one is tried, too."""
+    """A limit on the size of files stands for a disk; where a private mount is allowed, a small one is tried, too."""
     write_model("in.gguf", 4000)
     limit = lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
                      resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)))
@@ -110,7 +110,8 @@ def full_disks_are_told():
     mount = "mount -t tmpfs -o size=1m none ."
     os.mkdir(os.path.join(ROOT, "disk"))
     if subprocess.run([*own, mount], cwd=ROOT, capture_output=True).returncode == 0:
-        steps = f"cd disk && {mount} && cd ../disk && '{PROGRAM}' quantize ../in.gguf ./x.gguf Q8_0; code=$?; ls -A .; exit $code"
+        steps = (f"cd disk && {mount} && cd ../disk && '{PROGRAM}' quantize ../in.gguf ./x.gguf Q8_0; code=$?; "
+                 "ls -A .; exit $code")
         done = subprocess.run([*own, steps], cwd=ROOT, capture_output=True, timeout=300, text=True)
         fails(done, 3, "./x.gguf: No space left on device (the file takes 3 MB)")
     os.rmdir(os.path.join(ROOT, "disk"))
