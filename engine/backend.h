@@ -33,8 +33,17 @@ struct rope_settings {
 struct attention_settings {
     int32_t n_tokens, first_position;
     int32_t n_head, n_head_kv, n_embd_head_k, n_embd_head_v;
-    int32_t window; /* a token sees so many last cells, its own included; 0: all */
-    float scale;    /* of the scores */
+    int32_t window;     /* a token sees so many last cells, its own included; 0: all */
+    float scale;        /* of the scores */
+    int32_t n_head_row; /* heads of a row of q and of out, of which the first n_head are computed; 0: n_head */
+};
+
+/* Which heads' keys and values are made of the latent numbers of cells 0..n_cells - 1: those from first_head on, of each
+ * matrix of the weights as many as the cache that takes them has room for. */
+struct expansion {
+    const struct weight *keys; /* n_head x (kv_lora, nope): transposed, as the queries' way into the latent space is */
+    const struct weight *values; /* n_head x (v, kv_lora) */
+    int32_t first_head, n_heads, n_cells;
 };
 
 struct backend_ops {
@@ -71,6 +80,11 @@ struct backend_ops {
     /* out (n_tokens, n_head * v) = softmax(scale · q · keysᵀ) · values for each head; q is (n_tokens, n_head * k). */
     void (*attention)(struct backend *backend, float *out, const float *q, const struct kvcache *cache, int32_t layer,
                       const struct attention_settings *settings);
+    /* Latent cells as keys and values by head: with c and r a cell's kv_lora and n_rot numbers, head h gets the key
+     * [keys[h]ᵀ c, r] and the value values[h] c.  They go into the only layer of out, which is F32 and has a cell
+     * (n_heads * (nope + n_rot)), (n_heads * v). */
+    void (*expand)(struct backend *backend, struct kvcache *out, const struct kvcache *cache, int32_t layer,
+                   const struct expansion *expansion);
     /* gate = silu(gate) · up, n numbers. */
     void (*silu_gate)(struct backend *backend, float *gate, const float *up, size_t n);
     /* x = gelu(x) in its tanh form, n numbers. */

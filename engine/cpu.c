@@ -307,6 +307,7 @@ static void cpu_attention(struct backend *backend, float *out, const float *q, c
                           int32_t layer, const struct attention_settings *s)
 {
     struct cpu_backend *cpu = cpu_of(backend);
+    int64_t n_head_row = s->n_head_row ? s->n_head_row : s->n_head;
     struct attention_job job = {
         .cpu = cpu,
         .settings = s,
@@ -320,8 +321,8 @@ static void cpu_attention(struct backend *backend, float *out, const float *q, c
                  .v_row_bytes = cache->v_elements ? cache->v_row_bytes : cache->k_row_bytes,
                  .k_width = s->n_embd_head_k,
                  .v_width = s->n_embd_head_v,
-                 .q_stride = (int64_t)s->n_head * s->n_embd_head_k,
-                 .out_stride = (int64_t)s->n_head * s->n_embd_head_v,
+                 .q_stride = n_head_row * s->n_embd_head_k,
+                 .out_stride = n_head_row * s->n_embd_head_v,
                  .window = s->window,
                  .scale = s->scale},
     };
@@ -382,6 +383,7 @@ static void cpu_free(struct backend *backend)
     free(cpu->scratch);
     cpu_activation_free(cpu);
     cpu_plan_free(&cpu->plan);
+    cpu_expand_free(cpu);
     free(cpu->rope.cos_sin);
     free(cpu);
 }
@@ -399,6 +401,7 @@ static const struct backend_ops cpu_ops = {
     .rope = cpu_rope,
     .kv_store = cpu_kv_store,
     .attention = cpu_attention,
+    .expand = cpu_expand,
     .silu_gate = cpu_silu_gate,
     .gelu = cpu_gelu,
     .copy_columns = cpu_copy_columns,

@@ -27,6 +27,13 @@ struct expert_plan {
     size_t pair_capacity, expert_capacity, gathered_capacity;
 };
 
+/* What is at hand while latent cells are expanded. */
+struct expand_memory {
+    float *keys;  /* (n_heads, nope, kv_lora) the keys' matrices in the order of products */
+    float *cells; /* (EXPAND_CELLS, kv_lora + n_rot) */
+    size_t keys_capacity, cells_capacity;
+};
+
 enum { NO_LAYER = -2 };
 
 struct cpu_backend {
@@ -38,6 +45,7 @@ struct cpu_backend {
     size_t activation_capacity; /* numbers */
     struct rope_table rope;
     struct expert_plan plan;
+    struct expand_memory expand;
     int32_t bad_layer; /* the first that made a number that is not finite; NO_LAYER: none */
     bool out_of_memory;
 };
@@ -89,6 +97,12 @@ static inline void activation_skip(struct activation *x, int64_t n_rows)
 
 /* Fills cpu->activation with the 16-bit form of all rows, one after another.  False where there is no memory. */
 bool cpu_prepare_words(struct cpu_backend *cpu, const struct activation_source *source);
+
+/* ---- cpu_expand.c ---- */
+
+void cpu_expand(struct backend *backend, struct kvcache *out, const struct kvcache *cache, int32_t layer,
+                const struct expansion *expansion);
+void cpu_expand_free(struct cpu_backend *cpu);
 
 /* ---- cpu_experts.c ---- */
 

@@ -175,6 +175,9 @@ struct session_options {
     int32_t n_ctx;   /* cells; 0: engine_default_context */
     int32_t n_slice; /* at most so many tokens are evaluated between two looks at cancel; 0: 256 */
     enum kv_type kv;
+    int32_t
+        expand_from; /* latent attention: slices of so many tokens or more compute keys and values by head, shorter ones
+                            stay in the latent space; 0: what is less work */
     const atomic_bool *cancel; /* may be NULL */
     progress_fn *progress;     /* may be NULL; "reading" while a prompt is evaluated */
     void *progress_context;

@@ -13,10 +13,14 @@
 
 struct workspace_part {
     float **memory;
-    int64_t width; /* numbers a token; 0: not needed */
+    int64_t width;  /* numbers a token; 0: not needed */
+    bool is_latent; /* needed for slices that are attended to in the latent space, alone */
 };
 
 enum { N_PARTS = 18 };
+
+/* Expanded keys and values take so much at a time, unless one head's are more. */
+enum { EXPANDED_NUMBERS = 4 << 20 };
 
 static void list_parts(struct workspace *w, const struct model *model, struct workspace_part parts[N_PARTS])
 {
@@ -26,41 +30,54 @@ static void list_parts(struct workspace *w, const struct model *model, struct wo
     int64_t latent = h->kv_lora_rank, n_rot = latent ? h->rope.n_rot : 0;
     int64_t ffn = h->n_ff > shared ? h->n_ff : shared;
     const struct workspace_part all[] = {
-        {&w->x, h->n_embd},
-        {&w->normed, h->n_embd},
-        {&w->q, n_head * h->n_embd_head_k},
-        {&w->k, h->cache_k},
-        {&w->v, h->cache_v},
-        {&w->attended, n_head * h->n_embd_head_v},
-        {&w->gate, ffn},
-        {&w->up, ffn},
-        {&w->lora, model->n_lora_rank},
-        {&w->q_bottleneck, h->q_lora_rank},
-        {&w->latent, latent},
-        {&w->k_rope, n_rot},
-        {&w->q_latent, n_head * (latent + n_rot)},
-        {&w->attended_latent, n_head * latent},
-        {&w->router_logits, experts->n_expert},
-        {&w->pairs_gate, (int64_t)experts->n_used * experts->n_ff},
-        {&w->pairs_up, (int64_t)experts->n_used * experts->n_ff},
-        {&w->pairs_out, (int64_t)experts->n_used * h->n_embd},
+        {&w->x, h->n_embd, false},
+        {&w->normed, h->n_embd, false},
+        {&w->q, n_head * h->n_embd_head_k, false},
+        {&w->k, h->cache_k, false},
+        {&w->v, h->cache_v, false},
+        {&w->attended, n_head * h->n_embd_head_v, false},
+        {&w->gate, ffn, false},
+        {&w->up, ffn, false},
+        {&w->lora, model->n_lora_rank, false},
+        {&w->q_bottleneck, h->q_lora_rank, false},
+        {&w->latent, latent, false},
+        {&w->k_rope, n_rot, false},
+        {&w->q_latent, n_head * (latent + n_rot), true},
+        {&w->attended_latent, n_head * latent, true},
+        {&w->router_logits, experts->n_expert, false},
+        {&w->pairs_gate, (int64_t)experts->n_used * experts->n_ff, false},
+        {&w->pairs_up, (int64_t)experts->n_used * experts->n_ff, false},
+        {&w->pairs_out, (int64_t)experts->n_used * h->n_embd, false},
     };
     _Static_assert(sizeof all / sizeof *all == N_PARTS, "no part is forgotten");
     for (size_t i = 0; i < N_PARTS; i++)
         parts[i] = all[i];
 }
 
+/* Work is counted in multiplications, for one head and a slice of n tokens behind many others.  In the latent space a token
+ * and a cell cost 2 · rank + n_rot; expanded, they cost k + v, and each cell rank · (nope + v) once. */
+static int32_t find_expand_from(const struct hparams *h)
+{
+    int64_t rank = h->kv_lora_rank, k = h->n_embd_head_k, v = h->n_embd_head_v, n_rot = h->rope.n_rot;
+    int64_t saved = 2 * rank + n_rot - k - v, spent = rank * (k - n_rot + v);
+    return saved > 0 && spent / saved < INT32_MAX ? (int32_t)(spent / saved) + 1 : INT32_MAX;
+}
+
 enum status workspace_init(struct workspace *workspace, struct backend *backend, const struct model *model,
-                           int32_t n_slice, struct error *error)
+                           int32_t n_slice, int32_t expand_from, struct error *error)
 {
     const struct hparams *h = &model->hparams;
     *workspace = (struct workspace){.backend = backend, .n_slice = n_slice, .n_logits = 1};
+    if (h->kv_lora_rank)
+        workspace->expand_from = expand_from ? expand_from : find_expand_from(h);
+    int32_t n_latent = h->kv_lora_rank && workspace->expand_from <= n_slice ? workspace->expand_from - 1 : n_slice;
     struct workspace_part parts[N_PARTS];
     list_parts(workspace, model, parts);
     for (size_t i = 0; i < N_PARTS; i++) {
-        if (parts[i].width == 0)
+        size_t n = (size_t)(parts[i].is_latent ? n_latent : n_slice) * (size_t)parts[i].width;
+        if (n == 0)
             continue;
-        *parts[i].memory = backend->ops->alloc(backend, (size_t)n_slice * (size_t)parts[i].width);
+        *parts[i].memory = backend->ops->alloc(backend, n);
         if (!*parts[i].memory)
             return error_set(error, STATUS_MEMORY, "no memory for slices of %d tokens (take a smaller --slice)",
                              n_slice);
@@ -79,6 +96,7 @@ void workspace_deinit(struct workspace *workspace)
     for (size_t i = 0; i < N_PARTS; i++)
         workspace->backend->ops->release(workspace->backend, *parts[i].memory);
     workspace->backend->ops->release(workspace->backend, workspace->logits);
+    workspace->backend->ops->release(workspace->backend, workspace->expanded);
     *workspace = (struct workspace){0};
 }
 
@@ -95,6 +113,26 @@ enum status workspace_reserve_logits(struct workspace *workspace, const struct m
     workspace->logits = logits;
     workspace->n_logits = n;
     return STATUS_OK;
+}
+
+/* Heads that are expanded at once: as many as EXPANDED_NUMBERS have room for, and one in any case. */
+static int32_t heads_at_once(const struct hparams *h, int32_t n_cells)
+{
+    int64_t of_head = (int64_t)n_cells * (h->n_embd_head_k + h->n_embd_head_v), fitting = EXPANDED_NUMBERS / of_head;
+    return fitting < 1 ? 1 : fitting > h->n_head ? h->n_head : (int32_t)fitting;
+}
+
+static enum status reserve_expanded(struct workspace *w, const struct hparams *h, int32_t n_cells, struct error *error)
+{
+    struct backend *backend = w->backend;
+    size_t n = (size_t)heads_at_once(h, n_cells) * (size_t)n_cells * (size_t)(h->n_embd_head_k + h->n_embd_head_v);
+    if (n <= w->n_expanded)
+        return STATUS_OK;
+    backend->ops->release(backend, w->expanded);
+    w->expanded = backend->ops->alloc(backend, n);
+    w->n_expanded = w->expanded ? n : 0;
+    return w->expanded ? STATUS_OK
+                       : error_set(error, STATUS_MEMORY, "no memory for the keys and values of %d cells", n_cells);
 }
 
 /* ---- products ---- */
@@ -145,16 +183,75 @@ static void attend_plain(const struct model *model, const struct layer *layer, i
     ops->rope(w->backend, w->q, slice->n, slice->first, h->n_head, h->n_embd_head_k, &rope);
     ops->rope(w->backend, w->k, slice->n, slice->first, h->n_head_kv, h->n_embd_head_k, &rope);
     ops->kv_store(w->backend, cache, index, slice->first, slice->n, w->k, w->v);
-    const struct attention_settings attention = {slice->n,          slice->first,      h->n_head,
-                                                 h->n_head_kv,      h->n_embd_head_k,  h->n_embd_head_v,
-                                                 h->sliding_window, h->attention_scale};
+    const struct attention_settings attention = {
+        .n_tokens = slice->n,
+        .first_position = slice->first,
+        .n_head = h->n_head,
+        .n_head_kv = h->n_head_kv,
+        .n_embd_head_k = h->n_embd_head_k,
+        .n_embd_head_v = h->n_embd_head_v,
+        .window = h->sliding_window,
+        .scale = h->attention_scale,
+    };
     ops->attention(w->backend, w->attended, w->q, cache, index, &attention);
 }
 
-/* Multi-head latent attention, absorbed (DeepSeek-V2, section 2.1.2 and appendix C).  A cell holds c, the normed latent of
- * kv_lora numbers, and r, one rotated key part for all heads.  A head's key would be [K c, r] and its value V c, with
- * matrices K and V of the head.  Since q · K c = (Kᵀ q) · c, the queries go into the latent space instead, where c is key and
- * value of all heads at once, and V is applied to the sum. */
+/* Multi-head latent attention (DeepSeek-V2, section 2.1.2 and appendix C).  A cell holds c, the normed latent of kv_lora
+ * numbers, and r, one rotated key part for all heads.  A head's key is [K c, r] and its value V c, with matrices K and V of
+ * the head.  There are two ways to the same result.
+ *
+ * Absorbed: since q · K c = (Kᵀ q) · c, the queries go into the latent space, where c is key and value of all heads at once,
+ * and V is applied to the sum.  Nothing is computed of a cell, but a query's numbers are many: for few tokens. */
+static void attend_absorbed(const struct model *model, const struct layer *layer, int32_t index, struct workspace *w,
+                            const struct kvcache *cache, const struct slice_of_tokens *slice)
+{
+    const struct hparams *h = &model->hparams;
+    const struct backend_ops *ops = w->backend->ops;
+    int32_t rank = h->kv_lora_rank, n_rot = h->rope.n_rot, width = rank + n_rot, nope = h->n_embd_head_k - n_rot;
+    int64_t n_queries = (int64_t)slice->n * h->n_head;
+    ops->matmul_heads(w->backend, w->q_latent, width, &layer->attn_k_b, w->q, h->n_embd_head_k, slice->n);
+    ops->copy_columns(w->backend, w->q_latent + rank, width, w->q + nope, h->n_embd_head_k, n_queries, n_rot);
+    const struct attention_settings attention = {
+        .n_tokens = slice->n,
+        .first_position = slice->first,
+        .n_head = h->n_head,
+        .n_head_kv = 1,
+        .n_embd_head_k = width,
+        .n_embd_head_v = rank,
+        .scale = h->attention_scale,
+    };
+    ops->attention(w->backend, w->attended_latent, w->q_latent, cache, index, &attention);
+    ops->matmul_heads(w->backend, w->attended, h->n_embd_head_v, &layer->attn_v_b, w->attended_latent, rank, slice->n);
+}
+
+/* Expanded: keys and values are computed of every cell, some heads at a time, and met by the queries as they are.  Each cell
+ * costs two products with a head's matrices, but a query's numbers are few: for many tokens. */
+static void attend_expanded(const struct model *model, const struct layer *layer, int32_t index, struct workspace *w,
+                            const struct kvcache *cache, const struct slice_of_tokens *slice)
+{
+    const struct hparams *h = &model->hparams;
+    const struct backend_ops *ops = w->backend->ops;
+    int32_t k = h->n_embd_head_k, v = h->n_embd_head_v, n_cells = slice->first + slice->n;
+    int32_t at_once = heads_at_once(h, n_cells);
+    for (int32_t head = 0; head < h->n_head; head += at_once) {
+        int32_t n = h->n_head - head < at_once ? h->n_head - head : at_once;
+        struct kvcache expanded = kvcache_of_floats(w->expanded, n_cells, n * k, n * v);
+        const struct expansion expansion = {&layer->attn_k_b, &layer->attn_v_b, head, n, n_cells};
+        ops->expand(w->backend, &expanded, cache, index, &expansion);
+        const struct attention_settings attention = {
+            .n_tokens = slice->n,
+            .first_position = slice->first,
+            .n_head = n,
+            .n_head_kv = n,
+            .n_embd_head_k = k,
+            .n_embd_head_v = v,
+            .scale = h->attention_scale,
+            .n_head_row = h->n_head,
+        };
+        ops->attention(w->backend, w->attended + (int64_t)head * v, w->q + (int64_t)head * k, &expanded, 0, &attention);
+    }
+}
+
 static void attend_latent(const struct model *model, const struct layer *layer, int32_t index, struct workspace *w,
                           struct kvcache *cache, const struct slice_of_tokens *slice)
 {
@@ -184,14 +281,7 @@ static void attend_latent(const struct model *model, const struct layer *layer, 
     ops->copy_columns(w->backend, w->k, width, w->latent, rank, slice->n, rank);
     ops->copy_columns(w->backend, w->k + rank, width, w->k_rope, n_rot, slice->n, n_rot);
     ops->kv_store(w->backend, cache, index, slice->first, slice->n, w->k, NULL);
-
-    int64_t n_queries = (int64_t)slice->n * h->n_head;
-    ops->matmul_heads(w->backend, w->q_latent, width, &layer->attn_k_b, w->q, h->n_embd_head_k, slice->n);
-    ops->copy_columns(w->backend, w->q_latent + rank, width, w->q + nope, h->n_embd_head_k, n_queries, n_rot);
-    const struct attention_settings attention = {slice->n, slice->first, h->n_head, 1,
-                                                 width,    rank,         0,         h->attention_scale};
-    ops->attention(w->backend, w->attended_latent, w->q_latent, cache, index, &attention);
-    ops->matmul_heads(w->backend, w->attended, h->n_embd_head_v, &layer->attn_v_b, w->attended_latent, rank, slice->n);
+    (slice->n >= w->expand_from ? attend_expanded : attend_absorbed)(model, layer, index, w, cache, slice);
 }
 
 /* ---- ffn ---- */
@@ -264,6 +354,11 @@ enum status forward_slice(const struct model *model, struct workspace *w, struct
 {
     const struct hparams *h = &model->hparams;
     const struct backend_ops *ops = w->backend->ops;
+    if (model->family->latent && slice->n >= w->expand_from) {
+        enum status status = reserve_expanded(w, h, slice->first + slice->n, error);
+        if (status)
+            return status;
+    }
     ops->embed(w->backend, w->x, &model->token_embd, slice->ids, slice->n);
     for (int32_t i = 0; i < h->n_layer; i++) {
         if (cancel && atomic_load_explicit(cancel, memory_order_relaxed)) {

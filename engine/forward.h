@@ -25,14 +25,18 @@ struct workspace {
     float *latent, *k_rope; /* (n_slice, kv_lora), (n_slice, n_rot) */
     float *q_latent;        /* (n_slice, n_head, kv_lora + n_rot) */
     float *attended_latent; /* (n_slice, n_head, kv_lora) */
+    int32_t expand_from;    /* slices of so many tokens or more are expanded: those above are for shorter ones alone */
+    float *expanded;        /* keys and values of some heads; comes and grows when it is needed */
+    size_t n_expanded;      /* numbers that there is memory for */
     /* experts */
     float *router_logits;         /* (n_slice, n_expert) */
     float *pairs_gate, *pairs_up; /* (n_slice * n_used, n_ff_exp) */
     float *pairs_out;             /* (n_slice * n_used, n_embd) */
 };
 
+/* expand_from 0: where expanding becomes less work. */
 enum status workspace_init(struct workspace *workspace, struct backend *backend, const struct model *model,
-                           int32_t n_slice, struct error *error);
+                           int32_t n_slice, int32_t expand_from, struct error *error);
 void workspace_deinit(struct workspace *workspace);
 
 /* One slice: n tokens (1..n_slice) that stand at positions first.. of the sequence whose earlier cells are in the cache. */

@@ -57,6 +57,18 @@ void kvcache_deinit(struct kvcache *cache)
     *cache = (struct kvcache){0};
 }
 
+struct kvcache kvcache_of_floats(float *memory, int32_t n_cells, int32_t k_elements, int32_t v_elements)
+{
+    return (struct kvcache){.type = QUANT_F32,
+                            .n_ctx = n_cells,
+                            .n_layer = 1,
+                            .k_elements = k_elements,
+                            .v_elements = v_elements,
+                            .k_row_bytes = kv_row_bytes(QUANT_F32, k_elements),
+                            .v_row_bytes = kv_row_bytes(QUANT_F32, v_elements),
+                            .memory = (unsigned char *)memory};
+}
+
 static size_t layer_bytes(const struct kvcache *cache)
 {
     return (cache->k_row_bytes + cache->v_row_bytes) * (size_t)cache->n_ctx;

@@ -34,6 +34,9 @@ enum status kvcache_init(struct kvcache *cache, enum kv_type kv, int32_t n_ctx, 
                          int32_t k_elements, int32_t v_elements, int32_t v_width, struct error *error);
 void kvcache_deinit(struct kvcache *cache);
 
+/* One layer of F32 cells in memory that is the caller's: n_cells * (k_elements + v_elements) numbers. */
+struct kvcache kvcache_of_floats(float *memory, int32_t n_cells, int32_t k_elements, int32_t v_elements);
+
 unsigned char *kvcache_keys(const struct kvcache *cache, int32_t layer);   /* row 0 */
 unsigned char *kvcache_values(const struct kvcache *cache, int32_t layer); /* row 0 */
 

@@ -32,6 +32,9 @@ enum status session_open(struct engine *engine, const struct session_options *op
         return error_set(error, STATUS_ARGUMENT, "a context of %d tokens: must be at least 1", settled.n_ctx);
     if (settled.n_slice < 1 || settled.n_slice > MAX_SLICE)
         return error_set(error, STATUS_ARGUMENT, "slices of %d tokens: must be 1 to %d", settled.n_slice, MAX_SLICE);
+    if (settled.expand_from < 0)
+        return error_set(error, STATUS_ARGUMENT, "slices are expanded from %d tokens on: must not be negative",
+                         settled.expand_from);
     if (settled.n_slice > settled.n_ctx)
         settled.n_slice = settled.n_ctx;
     struct session *session = calloc(1, sizeof *session);
@@ -49,7 +52,8 @@ enum status session_open(struct engine *engine, const struct session_options *op
         status = kvcache_init(&session->cache, settled.kv, settled.n_ctx, h->n_layer, h->n_head_kv, h->cache_k,
                               h->cache_v, h->kv_lora_rank ? h->kv_lora_rank : h->n_embd_head_v, error);
     if (!status)
-        status = workspace_init(&session->workspace, engine->backend, engine->model, settled.n_slice, error);
+        status = workspace_init(&session->workspace, engine->backend, engine->model, settled.n_slice,
+                                settled.expand_from, error);
     if (status) {
         session_close(session);
         return status;

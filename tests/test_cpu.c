@@ -275,8 +275,8 @@ static void check_attention(const struct machine *truth, const struct machine *f
         ones[i] = 1;
     for (int32_t i = 0; i < n_tokens * n_head * k_width; i++)
         q[i] *= 6;
-    const struct attention_settings settings = {n_tokens, first,   n_head, n_head_kv,
-                                                k_width,  v_width, window, 1.0f / sqrtf((float)k_width)};
+    const struct attention_settings settings = {
+        n_tokens, first, n_head, n_head_kv, k_width, v_width, window, 1.0f / sqrtf((float)k_width), 0};
     truth->backend->ops->kv_store(truth->backend, &cache, 1, 0, n_cells, keys, values);
     truth->backend->ops->attention(truth->backend, expected, q, &cache, 1, &settings);
     fast->backend->ops->attention(fast->backend, ours, q, &cache, 1, &settings);
@@ -329,7 +329,7 @@ static void scalar_attention_is_the_formula(void **state)
     float *k = new_floats(11, CELLS * HEADS / GROUP * WIDTH), *v = new_floats(12, CELLS * HEADS / GROUP * WIDTH);
     float *q = new_floats(13, 2 * HEADS * WIDTH), out[2 * HEADS * WIDTH];
     machine.backend->ops->kv_store(machine.backend, &cache, 0, 0, CELLS, k, v);
-    const struct attention_settings settings = {2, CELLS - 2, HEADS, HEADS / GROUP, WIDTH, WIDTH, 0, 0.5f};
+    const struct attention_settings settings = {2, CELLS - 2, HEADS, HEADS / GROUP, WIDTH, WIDTH, 0, 0.5f, 0};
     machine.backend->ops->attention(machine.backend, out, q, &cache, 0, &settings);
     for (int t = 0; t < 2; t++)
         for (int h = 0; h < HEADS; h++)
@@ -684,7 +684,7 @@ static void nan_goes_through(const struct machine *truth, const struct machine *
                   out[HEADS * 32];
             inputs[which][which ? 35 * 32 + 3 : 32 + 3] = NAN;
             fast->backend->ops->kv_store(fast->backend, &cache, 0, 0, 40, inputs[1], inputs[2]);
-            const struct attention_settings settings = {1, 39, HEADS, 1, 32, 32, 0, 0.2f};
+            const struct attention_settings settings = {1, 39, HEADS, 1, 32, 32, 0, 0.2f, 0};
             fast->backend->ops->attention(fast->backend, out, inputs[0], &cache, 0, &settings);
             assert_true(isnan(out[32 + 3]));
             for (int i = 0; i < 3; i++)
