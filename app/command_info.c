@@ -14,8 +14,8 @@ enum { DEFAULT_CONTEXT = 16384 };
 
 struct needs {
     int64_t n_ctx;
-    uint64_t weights, kv, total; /* bytes; kv at n_ctx */
-    uint64_t available;          /* 0: nobody knows */
+    uint64_t weights, kv, work, total; /* bytes; kv and work at n_ctx */
+    uint64_t available;                /* 0: nobody knows */
 };
 
 static struct needs find_needs(const struct settings *settings, const struct model_info *info)
@@ -26,8 +26,10 @@ static struct needs find_needs(const struct settings *settings, const struct mod
         if (info->n_ctx_train > 0 && info->n_ctx_train < needs.n_ctx)
             needs.n_ctx = info->n_ctx_train;
     }
+    if (needs.n_ctx <= INT32_MAX)
+        needs.work = model_info_work_bytes(info, (int32_t)settings->slice, (int32_t)needs.n_ctx);
     if (!checked_mul((uint64_t)needs.n_ctx, info->kv_bytes_per_token, &needs.kv) ||
-        !checked_add(needs.kv, needs.weights, &needs.total))
+        !checked_add(needs.kv, needs.weights, &needs.total) || !checked_add(needs.total, needs.work, &needs.total))
         needs.kv = needs.total = UINT64_MAX;
     return needs;
 }
@@ -46,6 +48,7 @@ static void add_memory(cJSON *object, const struct model_info *info, const struc
     json_add_integer(memory, "weights", (int64_t)needs->weights);
     json_add_integer(memory, "kv", (int64_t)needs->kv);
     json_add_integer(memory, "kv_per_token", (int64_t)info->kv_bytes_per_token);
+    json_add_integer(memory, "work", (int64_t)needs->work);
     json_add_integer(memory, "available", (int64_t)needs->available);
     json_add(memory, "fits", cJSON_CreateBool(fits(needs)));
     json_add(object, "memory", memory);
@@ -141,12 +144,14 @@ static void print_numbers(struct output *out, const struct model_info *info)
 
 static void print_memory(struct output *out, const struct model_info *info, const struct needs *needs)
 {
-    char weights[32], kv[32], available[32];
+    char weights[32], kv[32], work[32], available[32];
     size_format(needs->weights, weights, sizeof weights);
     size_format(needs->kv, kv, sizeof kv);
+    size_format(needs->work, work, sizeof work);
     size_format(needs->available, available, sizeof available);
     output_printf(out, "%-14s%s weights + %s cache at a context of %lld (%llu bytes a token)\n", "memory", weights, kv,
                   (long long)needs->n_ctx, (unsigned long long)info->kv_bytes_per_token);
+    output_printf(out, "%-14s+ %s to compute in\n", "", work);
     if (needs->available == 0)
         return;
     output_printf(out, "%-14s%s: %s is available now\n", "fits here", fits(needs) ? "yes" : "no", available);

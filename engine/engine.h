@@ -58,6 +58,10 @@ struct model_info {
 enum status model_info_read(const char *path, enum kv_type kv, struct model_info **out, struct error *error);
 void model_info_free(struct model_info *info);
 
+/* Bytes that a session takes beside weights and cache: what a slice computes, at a full context of n_ctx.  n_slice 0: as
+ * for a session.  0 where it isn't known. */
+uint64_t model_info_work_bytes(const struct model_info *info, int32_t n_slice, int32_t n_ctx);
+
 /* Bytes of memory that may still be taken without swapping; 0 where the system doesn't say. */
 uint64_t engine_memory_available(void);
 

@@ -19,9 +19,6 @@ struct workspace_part {
 
 enum { N_PARTS = 18 };
 
-/* Expanded keys and values take so much at a time, unless one head's are more. */
-enum { EXPANDED_NUMBERS = 4 << 20 };
-
 static void list_parts(struct workspace *w, const struct model *model, struct workspace_part parts[N_PARTS])
 {
     const struct hparams *h = &model->hparams;
@@ -56,25 +53,31 @@ static void list_parts(struct workspace *w, const struct model *model, struct wo
 
 /* Work is counted in multiplications, for one head and a slice of n tokens behind many others.  In the latent space a token
  * and a cell cost 2 · rank + n_rot; expanded, they cost k + v, and each cell rank · (nope + v) once. */
-static int32_t find_expand_from(const struct hparams *h)
+static int32_t settle_expand_from(const struct hparams *h, int32_t expand_from)
 {
     int64_t rank = h->kv_lora_rank, k = h->n_embd_head_k, v = h->n_embd_head_v, n_rot = h->rope.n_rot;
     int64_t saved = 2 * rank + n_rot - k - v, spent = rank * (k - n_rot + v);
+    if (!rank || expand_from)
+        return rank ? expand_from : INT32_MAX;
     return saved > 0 && spent / saved < INT32_MAX ? (int32_t)(spent / saved) + 1 : INT32_MAX;
+}
+
+static size_t part_numbers(const struct workspace_part *part, int32_t n_slice, int32_t expand_from)
+{
+    int32_t n = part->is_latent && expand_from <= n_slice ? expand_from - 1 : n_slice;
+    return (size_t)n * (size_t)part->width;
 }
 
 enum status workspace_init(struct workspace *workspace, struct backend *backend, const struct model *model,
                            int32_t n_slice, int32_t expand_from, struct error *error)
 {
     const struct hparams *h = &model->hparams;
-    *workspace = (struct workspace){.backend = backend, .n_slice = n_slice, .n_logits = 1};
-    if (h->kv_lora_rank)
-        workspace->expand_from = expand_from ? expand_from : find_expand_from(h);
-    int32_t n_latent = h->kv_lora_rank && workspace->expand_from <= n_slice ? workspace->expand_from - 1 : n_slice;
+    expand_from = settle_expand_from(h, expand_from);
+    *workspace = (struct workspace){.backend = backend, .n_slice = n_slice, .n_logits = 1, .expand_from = expand_from};
     struct workspace_part parts[N_PARTS];
     list_parts(workspace, model, parts);
     for (size_t i = 0; i < N_PARTS; i++) {
-        size_t n = (size_t)(parts[i].is_latent ? n_latent : n_slice) * (size_t)parts[i].width;
+        size_t n = part_numbers(&parts[i], n_slice, expand_from);
         if (n == 0)
             continue;
         *parts[i].memory = backend->ops->alloc(backend, n);
@@ -115,17 +118,39 @@ enum status workspace_reserve_logits(struct workspace *workspace, const struct m
     return STATUS_OK;
 }
 
-/* Heads that are expanded at once: as many as EXPANDED_NUMBERS have room for, and one in any case. */
+/* ---- expanded cells ---- */
+
+/* Expanded keys and values take so many numbers at a time, unless one head's are more. */
+enum { EXPANDED_NUMBERS = 4 << 20 };
+
+/* Memory for them grows by so many cells. */
+enum { EXPANDED_CELLS = 4096 };
+
+static int64_t expanded_width(const struct hparams *h)
+{
+    return (int64_t)h->n_embd_head_k + h->n_embd_head_v;
+}
+
 static int32_t heads_at_once(const struct hparams *h, int32_t n_cells)
 {
-    int64_t of_head = (int64_t)n_cells * (h->n_embd_head_k + h->n_embd_head_v), fitting = EXPANDED_NUMBERS / of_head;
+    int64_t fitting = EXPANDED_NUMBERS / (n_cells * expanded_width(h));
     return fitting < 1 ? 1 : fitting > h->n_head ? h->n_head : (int32_t)fitting;
 }
 
-static enum status reserve_expanded(struct workspace *w, const struct hparams *h, int32_t n_cells, struct error *error)
+/* Enough for heads_at_once of n_cells cells, and of fewer. */
+static size_t expanded_numbers(const struct hparams *h, int32_t n_cells)
+{
+    int64_t of_head = n_cells * expanded_width(h), all = of_head * h->n_head;
+    int64_t some = all < EXPANDED_NUMBERS ? all : EXPANDED_NUMBERS;
+    return (size_t)(of_head > some ? of_head : some);
+}
+
+static enum status reserve_expanded(struct workspace *w, const struct hparams *h, int32_t n_cells, int32_t n_ctx,
+                                    struct error *error)
 {
     struct backend *backend = w->backend;
-    size_t n = (size_t)heads_at_once(h, n_cells) * (size_t)n_cells * (size_t)(h->n_embd_head_k + h->n_embd_head_v);
+    int64_t rounded = ((int64_t)n_cells + EXPANDED_CELLS - 1) / EXPANDED_CELLS * EXPANDED_CELLS;
+    size_t n = expanded_numbers(h, rounded < n_ctx ? (int32_t)rounded : n_ctx);
     if (n <= w->n_expanded)
         return STATUS_OK;
     backend->ops->release(backend, w->expanded);
@@ -133,6 +158,21 @@ static enum status reserve_expanded(struct workspace *w, const struct hparams *h
     w->n_expanded = w->expanded ? n : 0;
     return w->expanded ? STATUS_OK
                        : error_set(error, STATUS_MEMORY, "no memory for the keys and values of %d cells", n_cells);
+}
+
+uint64_t workspace_bytes(const struct model *model, int32_t n_slice, int32_t n_ctx)
+{
+    const struct hparams *h = &model->hparams;
+    int32_t expand_from = settle_expand_from(h, 0);
+    struct workspace none = {0};
+    struct workspace_part parts[N_PARTS];
+    list_parts(&none, model, parts);
+    uint64_t n = (uint64_t)h->n_vocab;
+    for (size_t i = 0; i < N_PARTS; i++)
+        n += part_numbers(&parts[i], n_slice, expand_from);
+    if (n_slice >= expand_from)
+        n += expanded_numbers(h, n_ctx);
+    return n * sizeof(float);
 }
 
 /* ---- products ---- */
@@ -354,8 +394,8 @@ enum status forward_slice(const struct model *model, struct workspace *w, struct
 {
     const struct hparams *h = &model->hparams;
     const struct backend_ops *ops = w->backend->ops;
-    if (model->family->latent && slice->n >= w->expand_from) {
-        enum status status = reserve_expanded(w, h, slice->first + slice->n, error);
+    if (slice->n >= w->expand_from) {
+        enum status status = reserve_expanded(w, h, slice->first + slice->n, cache->n_ctx, error);
         if (status)
             return status;
     }

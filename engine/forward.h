@@ -8,6 +8,9 @@
 #include "engine/kvcache.h"
 #include "engine/model.h"
 
+/* Tokens a slice where nobody says how many. */
+enum { DEFAULT_SLICE = 256 };
+
 /* The activations of one slice, in the backend's memory.  What a model doesn't need is NULL. */
 struct workspace {
     struct backend *backend;
@@ -37,6 +40,8 @@ struct workspace {
 /* expand_from 0: where expanding becomes less work. */
 enum status workspace_init(struct workspace *workspace, struct backend *backend, const struct model *model,
                            int32_t n_slice, int32_t expand_from, struct error *error);
+/* Memory of slices of n_slice tokens in a context of n_ctx that is full, in bytes. */
+uint64_t workspace_bytes(const struct model *model, int32_t n_slice, int32_t n_ctx);
 void workspace_deinit(struct workspace *workspace);
 
 /* One slice: n tokens (1..n_slice) that stand at positions first.. of the sequence whose earlier cells are in the cache. */

@@ -1,5 +1,6 @@
 /* model_info: see model_info.h. */
 #include "engine/model_info.h"
+#include "engine/forward.h"
 #include "engine/kvcache.h"
 
 #include <stdio.h>
@@ -9,6 +10,7 @@
 /* The public struct, and the memory that its texts lie in. */
 struct owned_info {
     struct model_info info;
+    struct hparams hparams; /* where is_supported */
     struct arena arena;
 };
 
@@ -144,10 +146,21 @@ enum status model_info_new(const char *path, const struct gguf *gguf, const stru
         info->n_ctx_train = model->hparams.n_ctx_train;
         info->n_vocab = model->hparams.n_vocab;
         add_hparams(info, &model->hparams);
+        owned->hparams = model->hparams;
     }
     info->has_fim = tokenizer && has_fim_tokens(tokenizer);
     *out = info;
     return STATUS_OK;
+}
+
+uint64_t model_info_work_bytes(const struct model_info *info, int32_t n_slice, int32_t n_ctx)
+{
+    const struct owned_info *owned = (const struct owned_info *)(const void *)info;
+    if (!info->is_supported || n_slice < 0 || n_ctx < 1)
+        return 0;
+    n_slice = n_slice ? n_slice : DEFAULT_SLICE;
+    const struct model model = {.hparams = owned->hparams};
+    return workspace_bytes(&model, n_slice < n_ctx ? n_slice : n_ctx, n_ctx);
 }
 
 void model_info_free(struct model_info *info)

@@ -17,7 +17,7 @@ struct session {
     bool has_logits;
 };
 
-enum { DEFAULT_SLICE = 256, MAX_SLICE = 8192, SCORE_SLICE = 128 };
+enum { MAX_SLICE = 8192, SCORE_SLICE = 128 };
 
 enum status session_open(struct engine *engine, const struct session_options *options, struct session **out,
                          struct error *error)

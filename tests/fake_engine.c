@@ -185,6 +185,12 @@ enum status model_info_read(const char *path, enum kv_type kv, struct model_info
     return STATUS_OK;
 }
 
+uint64_t model_info_work_bytes(const struct model_info *info, int32_t n_slice, int32_t n_ctx)
+{
+    (void)info;
+    return (uint64_t)(n_slice ? n_slice : 256) * 1000 + (uint64_t)n_ctx;
+}
+
 void model_info_free(struct model_info *info)
 {
     free(info);
