@@ -13,11 +13,10 @@
 
 struct workspace_part {
     float **memory;
-    int64_t width;  /* numbers a token; 0: not needed */
-    bool is_latent; /* needed for slices that are attended to in the latent space, alone */
+    int64_t width; /* numbers a token; 0: not needed */
 };
 
-enum { N_PARTS = 18 };
+enum { N_PARTS = 16 };
 
 static void list_parts(struct workspace *w, const struct model *model, struct workspace_part parts[N_PARTS])
 {
@@ -27,24 +26,22 @@ static void list_parts(struct workspace *w, const struct model *model, struct wo
     int64_t latent = h->kv_lora_rank, n_rot = latent ? h->rope.n_rot : 0;
     int64_t ffn = h->n_ff > shared ? h->n_ff : shared;
     const struct workspace_part all[] = {
-        {&w->x, h->n_embd, false},
-        {&w->normed, h->n_embd, false},
-        {&w->q, n_head * h->n_embd_head_k, false},
-        {&w->k, h->cache_k, false},
-        {&w->v, h->cache_v, false},
-        {&w->attended, n_head * h->n_embd_head_v, false},
-        {&w->gate, ffn, false},
-        {&w->up, ffn, false},
-        {&w->lora, model->n_lora_rank, false},
-        {&w->q_bottleneck, h->q_lora_rank, false},
-        {&w->latent, latent, false},
-        {&w->k_rope, n_rot, false},
-        {&w->q_latent, n_head * (latent + n_rot), true},
-        {&w->attended_latent, n_head * latent, true},
-        {&w->router_logits, experts->n_expert, false},
-        {&w->pairs_gate, (int64_t)experts->n_used * experts->n_ff, false},
-        {&w->pairs_up, (int64_t)experts->n_used * experts->n_ff, false},
-        {&w->pairs_out, (int64_t)experts->n_used * h->n_embd, false},
+        {&w->x, h->n_embd},
+        {&w->normed, h->n_embd},
+        {&w->q, n_head * h->n_embd_head_k},
+        {&w->k, h->cache_k},
+        {&w->v, h->cache_v},
+        {&w->attended, n_head * h->n_embd_head_v},
+        {&w->gate, ffn},
+        {&w->up, ffn},
+        {&w->lora, model->n_lora_rank},
+        {&w->q_bottleneck, h->q_lora_rank},
+        {&w->latent, latent},
+        {&w->k_rope, n_rot},
+        {&w->router_logits, experts->n_expert},
+        {&w->pairs_gate, (int64_t)experts->n_used * experts->n_ff},
+        {&w->pairs_up, (int64_t)experts->n_used * experts->n_ff},
+        {&w->pairs_out, (int64_t)experts->n_used * h->n_embd},
     };
     _Static_assert(sizeof all / sizeof *all == N_PARTS, "no part is forgotten");
     for (size_t i = 0; i < N_PARTS; i++)
@@ -62,12 +59,6 @@ static int32_t settle_expand_from(const struct hparams *h, int32_t expand_from)
     return saved > 0 && spent / saved < INT32_MAX ? (int32_t)(spent / saved) + 1 : INT32_MAX;
 }
 
-static size_t part_numbers(const struct workspace_part *part, int32_t n_slice, int32_t expand_from)
-{
-    int32_t n = part->is_latent && expand_from <= n_slice ? expand_from - 1 : n_slice;
-    return (size_t)n * (size_t)part->width;
-}
-
 enum status workspace_init(struct workspace *workspace, struct backend *backend, const struct model *model,
                            int32_t n_slice, int32_t expand_from, struct error *error)
 {
@@ -77,10 +68,9 @@ enum status workspace_init(struct workspace *workspace, struct backend *backend,
     struct workspace_part parts[N_PARTS];
     list_parts(workspace, model, parts);
     for (size_t i = 0; i < N_PARTS; i++) {
-        size_t n = part_numbers(&parts[i], n_slice, expand_from);
-        if (n == 0)
+        if (parts[i].width == 0)
             continue;
-        *parts[i].memory = backend->ops->alloc(backend, n);
+        *parts[i].memory = backend->ops->alloc(backend, (size_t)n_slice * (size_t)parts[i].width);
         if (!*parts[i].memory)
             return error_set(error, STATUS_MEMORY, "no memory for slices of %d tokens (take a smaller --slice)",
                              n_slice);
@@ -99,7 +89,7 @@ void workspace_deinit(struct workspace *workspace)
     for (size_t i = 0; i < N_PARTS; i++)
         workspace->backend->ops->release(workspace->backend, *parts[i].memory);
     workspace->backend->ops->release(workspace->backend, workspace->logits);
-    workspace->backend->ops->release(workspace->backend, workspace->expanded);
+    workspace->backend->ops->release(workspace->backend, workspace->attention);
     *workspace = (struct workspace){0};
 }
 
@@ -118,10 +108,10 @@ enum status workspace_reserve_logits(struct workspace *workspace, const struct m
     return STATUS_OK;
 }
 
-/* ---- expanded cells ---- */
+/* ---- memory of latent attention ---- */
 
 /* Expanded keys and values take so many numbers at a time, unless one head's are more. */
-enum { EXPANDED_NUMBERS = 4 << 20 };
+enum { EXPANDED_NUMBERS = 2 << 20 };
 
 /* Memory for them grows by so many cells. */
 enum { EXPANDED_CELLS = 4096 };
@@ -145,19 +135,27 @@ static size_t expanded_numbers(const struct hparams *h, int32_t n_cells)
     return (size_t)(of_head > some ? of_head : some);
 }
 
-static enum status reserve_expanded(struct workspace *w, const struct hparams *h, int32_t n_cells, int32_t n_ctx,
-                                    struct error *error)
+/* Queries, and what becomes of them, in the latent space. */
+static size_t absorbed_numbers(const struct hparams *h, int32_t n_tokens)
+{
+    return (size_t)n_tokens * (size_t)h->n_head * (2 * (size_t)h->kv_lora_rank + (size_t)h->rope.n_rot);
+}
+
+static enum status reserve_attention(struct workspace *w, const struct hparams *h, const struct slice_of_tokens *slice,
+                                     int32_t n_ctx, struct error *error)
 {
     struct backend *backend = w->backend;
-    int64_t rounded = ((int64_t)n_cells + EXPANDED_CELLS - 1) / EXPANDED_CELLS * EXPANDED_CELLS;
-    size_t n = expanded_numbers(h, rounded < n_ctx ? (int32_t)rounded : n_ctx);
-    if (n <= w->n_expanded)
+    int64_t n_cells = (int64_t)slice->first + slice->n;
+    int64_t rounded = (n_cells + EXPANDED_CELLS - 1) / EXPANDED_CELLS * EXPANDED_CELLS;
+    size_t n = slice->n < w->expand_from ? absorbed_numbers(h, slice->n)
+                                         : expanded_numbers(h, rounded < n_ctx ? (int32_t)rounded : n_ctx);
+    if (n <= w->n_attention)
         return STATUS_OK;
-    backend->ops->release(backend, w->expanded);
-    w->expanded = backend->ops->alloc(backend, n);
-    w->n_expanded = w->expanded ? n : 0;
-    return w->expanded ? STATUS_OK
-                       : error_set(error, STATUS_MEMORY, "no memory for the keys and values of %d cells", n_cells);
+    backend->ops->release(backend, w->attention);
+    w->attention = backend->ops->alloc(backend, n);
+    w->n_attention = w->attention ? n : 0;
+    return w->attention ? STATUS_OK
+                        : error_set(error, STATUS_MEMORY, "no memory to attend to %lld cells", (long long)n_cells);
 }
 
 uint64_t workspace_bytes(const struct model *model, int32_t n_slice, int32_t n_ctx)
@@ -169,9 +167,16 @@ uint64_t workspace_bytes(const struct model *model, int32_t n_slice, int32_t n_c
     list_parts(&none, model, parts);
     uint64_t n = (uint64_t)h->n_vocab;
     for (size_t i = 0; i < N_PARTS; i++)
-        n += part_numbers(&parts[i], n_slice, expand_from);
-    if (n_slice >= expand_from)
-        n += expanded_numbers(h, n_ctx);
+        n += (uint64_t)n_slice * (uint64_t)parts[i].width;
+    if (h->kv_lora_rank) {
+        size_t absorbed = absorbed_numbers(h, n_slice < expand_from ? n_slice : expand_from - 1);
+        size_t expanded = n_slice < expand_from ? 0 : expanded_numbers(h, n_ctx);
+        n += absorbed > expanded ? absorbed : expanded;
+        /* The backend turns round the keys' matrices of the heads at hand. */
+        if (expanded)
+            n += (uint64_t)heads_at_once(h, expand_from) * (uint64_t)h->kv_lora_rank *
+                 (uint64_t)(h->n_embd_head_k - h->rope.n_rot);
+    }
     return n * sizeof(float);
 }
 
@@ -249,8 +254,9 @@ static void attend_absorbed(const struct model *model, const struct layer *layer
     const struct backend_ops *ops = w->backend->ops;
     int32_t rank = h->kv_lora_rank, n_rot = h->rope.n_rot, width = rank + n_rot, nope = h->n_embd_head_k - n_rot;
     int64_t n_queries = (int64_t)slice->n * h->n_head;
-    ops->matmul_heads(w->backend, w->q_latent, width, &layer->attn_k_b, w->q, h->n_embd_head_k, slice->n);
-    ops->copy_columns(w->backend, w->q_latent + rank, width, w->q + nope, h->n_embd_head_k, n_queries, n_rot);
+    float *queries = w->attention, *attended = queries + n_queries * width;
+    ops->matmul_heads(w->backend, queries, width, &layer->attn_k_b, w->q, h->n_embd_head_k, slice->n);
+    ops->copy_columns(w->backend, queries + rank, width, w->q + nope, h->n_embd_head_k, n_queries, n_rot);
     const struct attention_settings attention = {
         .n_tokens = slice->n,
         .first_position = slice->first,
@@ -260,8 +266,8 @@ static void attend_absorbed(const struct model *model, const struct layer *layer
         .n_embd_head_v = rank,
         .scale = h->attention_scale,
     };
-    ops->attention(w->backend, w->attended_latent, w->q_latent, cache, index, &attention);
-    ops->matmul_heads(w->backend, w->attended, h->n_embd_head_v, &layer->attn_v_b, w->attended_latent, rank, slice->n);
+    ops->attention(w->backend, attended, queries, cache, index, &attention);
+    ops->matmul_heads(w->backend, w->attended, h->n_embd_head_v, &layer->attn_v_b, attended, rank, slice->n);
 }
 
 /* Expanded: keys and values are computed of every cell, some heads at a time, and met by the queries as they are.  Each cell
@@ -275,7 +281,7 @@ static void attend_expanded(const struct model *model, const struct layer *layer
     int32_t at_once = heads_at_once(h, n_cells);
     for (int32_t head = 0; head < h->n_head; head += at_once) {
         int32_t n = h->n_head - head < at_once ? h->n_head - head : at_once;
-        struct kvcache expanded = kvcache_of_floats(w->expanded, n_cells, n * k, n * v);
+        struct kvcache expanded = kvcache_of_floats(w->attention, n_cells, n * k, n * v);
         const struct expansion expansion = {&layer->attn_k_b, &layer->attn_v_b, head, n, n_cells};
         ops->expand(w->backend, &expanded, cache, index, &expansion);
         const struct attention_settings attention = {
@@ -394,11 +400,9 @@ enum status forward_slice(const struct model *model, struct workspace *w, struct
 {
     const struct hparams *h = &model->hparams;
     const struct backend_ops *ops = w->backend->ops;
-    if (slice->n >= w->expand_from) {
-        enum status status = reserve_expanded(w, h, slice->first + slice->n, cache->n_ctx, error);
-        if (status)
-            return status;
-    }
+    enum status status = h->kv_lora_rank ? reserve_attention(w, h, slice, cache->n_ctx, error) : STATUS_OK;
+    if (status)
+        return status;
     ops->embed(w->backend, w->x, &model->token_embd, slice->ids, slice->n);
     for (int32_t i = 0; i < h->n_layer; i++) {
         if (cancel && atomic_load_explicit(cancel, memory_order_relaxed)) {
@@ -415,7 +419,7 @@ enum status forward_slice(const struct model *model, struct workspace *w, struct
         multiply(w, &output, 1, w->normed, slice->n_logits);
     }
     size_t n_numbers = (size_t)slice->n_logits * (size_t)h->n_vocab;
-    enum status status = ops->read(w->backend, logits, w->logits, n_numbers, error);
+    status = ops->read(w->backend, logits, w->logits, n_numbers, error);
     for (size_t i = 0; !status && i < n_numbers; i++)
         if (!isfinite(logits[i]))
             status = error_set(error, STATUS_NUMERIC, "the output layer computes numbers that are not finite");

@@ -26,11 +26,11 @@ struct workspace {
     /* latent attention */
     float *q_bottleneck;    /* (n_slice, q_lora) */
     float *latent, *k_rope; /* (n_slice, kv_lora), (n_slice, n_rot) */
-    float *q_latent;        /* (n_slice, n_head, kv_lora + n_rot) */
-    float *attended_latent; /* (n_slice, n_head, kv_lora) */
-    int32_t expand_from;    /* slices of so many tokens or more are expanded: those above are for shorter ones alone */
-    float *expanded;        /* keys and values of some heads; comes and grows when it is needed */
-    size_t n_expanded;      /* numbers that there is memory for */
+    int32_t expand_from;    /* slices of so many tokens or more are expanded, see forward.c */
+    /* Either queries (n, n_head, kv_lora + n_rot) and sums (n, n_head, kv_lora) in the latent space, or keys and values of
+     * some heads (n_cells, heads, k), (n_cells, heads, v).  Comes and grows when it is needed. */
+    float *attention;
+    size_t n_attention; /* numbers that there is memory for */
     /* experts */
     float *router_logits;         /* (n_slice, n_expert) */
     float *pairs_gate, *pairs_up; /* (n_slice * n_used, n_ff_exp) */

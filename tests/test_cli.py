@@ -364,7 +364,10 @@ def info_knows_the_model():
     equal(result["quants"], {"Q8_0": 1, "F32": 61, "Q4_1": 210})
     equal(run("info", MODEL, "--json", env={"FATHOM_MODEL": "/nonexistent"}).json()["path"], MODEL)
     equal(run("info", "--json", "-c", "1000").json()["memory"]["kv"], 1000 * result["memory"]["kv_per_token"])
+    work = [run("info", "--json", "-c", "1000", "--slice", str(n)).json()["memory"]["work"] for n in (64, 256)]
+    check(49152 * 4 < work[0] < work[1] < 10 * work[0], work)
     text = succeeds(run("info")).decode()
+    check(" to compute in\n" in text)
     check("architecture  llama\n" in text and "runs          yes\n" in text)
 
 

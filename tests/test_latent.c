@@ -105,7 +105,7 @@ static double worst_of_runs(struct engine *engine, enum kv_type kv)
     static const struct {
         int32_t n, n_single,
             n_slice; /* a prompt in one piece, in pieces that meet earlier cells, with tokens behind it */
-    } runs[] = {{100, 0, 100}, {100, 0, 37}, {20, 0, 3}, {90, 2, 64}};
+    } runs[] = {{70, 0, 70}, {70, 0, 26}, {12, 0, 3}, {50, 2, 32}};
     double worst = 0;
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         int32_t n = runs[i].n, single = runs[i].n_single, n_slice = runs[i].n_slice;
