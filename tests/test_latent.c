@@ -194,26 +194,44 @@ static float *new_floats(uint64_t seed, size_t n)
     return x;
 }
 
-static struct weight plain(const float *numbers, int64_t n_rows, int64_t n_cols)
+/* Numbers of -1..1 as a weight, whose bytes are yours to free; the numbers become what the weight has of them. */
+static struct weight new_weight(enum quant_type type, float *numbers, int64_t n_rows, int64_t n_cols)
 {
+    const struct quant_info *info = quant_info(type);
+    size_t n = (size_t)(HEADS * n_rows * n_cols), n_bytes = n / info->block_elements * info->block_bytes;
+    unsigned char *data = malloc(n_bytes);
+    assert_non_null(data);
+    for (size_t i = 0; i < n; i++) {
+        uint16_t half = half_from_float(numbers[i]), scale = half_from_float(1.0f / 127);
+        unsigned char *block = data + i / 32 * 34;
+        if (type == QUANT_F32)
+            memcpy(data + 4 * i, &numbers[i], 4);
+        else if (type == QUANT_F16)
+            memcpy(data + 2 * i, &half, 2);
+        else
+            memcpy(block, &scale, 2), block[2 + i % 32] = (unsigned char)(int8_t)lrintf(numbers[i] * 127);
+    }
+    info->unpack(data, numbers, n);
     return (struct weight){.name = "w",
-                           .type = QUANT_F32,
+                           .type = type,
                            .n_cols = n_cols,
                            .n_rows = n_rows,
                            .n_mats = HEADS,
-                           .row_bytes = (size_t)n_cols * sizeof(float),
-                           .mat_bytes = (size_t)(n_rows * n_cols) * sizeof(float),
-                           .data = (const unsigned char *)numbers};
+                           .row_bytes = n_bytes / (size_t)(HEADS * n_rows),
+                           .mat_bytes = n_bytes / HEADS,
+                           .data = data};
 }
 
-static void assert_close(float ours, double expected, const char *what, int32_t cell, int32_t head, int32_t i)
+static void assert_close(float ours, double expected, double tolerance, const char *what, int32_t cell, int32_t head,
+                         int32_t i)
 {
-    if (!(fabs((double)ours - expected) <= 1e-4))
+    if (!(fabs((double)ours - expected) <= tolerance))
         fail_msg("%s of cell %d, head %d, number %d is %g, not %g", what, cell, head, i, (double)ours, expected);
 }
 
 /* n_cells cells of random numbers in the second layer of a cache, expanded for some heads, and what the formula says. */
-static void hold_expansion(struct backend *backend, enum kv_type kv, int32_t n_cells)
+static void hold_expansion(struct backend *backend, enum kv_type kv, enum quant_type keys_type,
+                           enum quant_type values_type, int32_t n_cells)
 {
     float *numbers = new_floats(1, (size_t)n_cells * (RANK + ROT));
     float *keys = new_floats(2, HEADS * RANK * NOPE), *values = new_floats(3, HEADS * VALUE * RANK);
@@ -223,9 +241,11 @@ static void hold_expansion(struct backend *backend, enum kv_type kv, int32_t n_c
     int32_t k_elements = TAKEN * (NOPE + ROT), v_elements = TAKEN * VALUE;
     float *memory = backend->ops->alloc(backend, (size_t)n_cells * (size_t)(k_elements + v_elements));
     struct kvcache out = kvcache_of_floats(memory, n_cells, k_elements, v_elements);
-    const struct weight k = plain(keys, RANK, NOPE), v = plain(values, VALUE, RANK);
+    const struct weight k = new_weight(keys_type, keys, RANK, NOPE), v = new_weight(values_type, values, VALUE, RANK);
     const struct expansion expansion = {&k, &v, FIRST_HEAD, TAKEN, n_cells};
     backend->ops->expand(backend, &out, &cache, 1, &expansion);
+    /* A few cells meet quantised values as 16-bit numbers: 1e-4 of the sum of magnitudes, here about 24. */
+    double tolerance = values_type == QUANT_F32 ? 1e-4 : 2.4e-3;
     struct error error;
     assert_int_equal(backend->ops->read(backend, NULL, NULL, 0, &error), STATUS_OK);
     for (int32_t cell = 0; cell < n_cells; cell++) {
@@ -238,13 +258,13 @@ static void hold_expansion(struct backend *backend, enum kv_type kv, int32_t n_c
                 double expected = i < NOPE ? 0 : (double)c[RANK + i - NOPE];
                 for (int32_t r = 0; i < NOPE && r < RANK; r++)
                     expected += (double)c[r] * (double)keys[((FIRST_HEAD + head) * RANK + r) * NOPE + i];
-                assert_close(key[i], expected, "the key", cell, head, i);
+                assert_close(key[i], expected, 1e-4, "the key", cell, head, i);
             }
             for (int32_t i = 0; i < VALUE; i++) {
                 double expected = 0;
                 for (int32_t r = 0; r < RANK; r++)
                     expected += (double)c[r] * (double)values[((FIRST_HEAD + head) * VALUE + i) * RANK + r];
-                assert_close(value[i], expected, "the value", cell, head, i);
+                assert_close(value[i], expected, tolerance, "the value", cell, head, i);
             }
         }
     }
@@ -253,12 +273,14 @@ static void hold_expansion(struct backend *backend, enum kv_type kv, int32_t n_c
     free(numbers);
     free(keys);
     free(values);
+    free((void *)(uintptr_t)k.data);
+    free((void *)(uintptr_t)v.data);
 }
 
 static void expanding_is_the_formula(void **state)
 {
     (void)state;
-    static const int32_t lengths[] = {1, 3, 255, 257, 515};
+    static const int32_t lengths[] = {1, 3, 255, 257, 515}; /* chunks are of 256, few cells take another input */
     for (size_t i = 0; cpu_kernels_at(i); i++)
         for (int n_threads = 1; cpu_kernels_at(i)->is_available() && n_threads <= 3; n_threads += 2) {
             struct thread_pool *pool;
@@ -268,8 +290,10 @@ static void expanding_is_the_formula(void **state)
                 cpu_backend_new(pool, cpu_kernels_at(i)->name, &backend, &error))
                 fail_msg("%s", error.text);
             for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++)
-                for (size_t c = 0; c < sizeof caches / sizeof *caches; c++)
-                    hold_expansion(backend, caches[c].kv, lengths[k]);
+                for (size_t c = 0; c < sizeof caches / sizeof *caches; c++) {
+                    hold_expansion(backend, caches[c].kv, QUANT_F32, QUANT_F32, lengths[k]);
+                    hold_expansion(backend, caches[c].kv, QUANT_F16, QUANT_Q8_0, lengths[k]);
+                }
             backend->ops->free(backend);
             thread_pool_free(pool);
         }
