@@ -94,7 +94,7 @@ static enum status transpose_keys(struct model *model, struct layer *layer, stru
     return STATUS_OK;
 }
 
-/* Attention is computed in the latent space, for which both halves of kv_b are needed by head. */
+/* Absorbed or expanded, attention needs both halves of kv_b by head, the keys' as the queries meet it. */
 static enum status split_latent(struct model *model, struct layer *layer, int32_t index, struct error *error)
 {
     const struct hparams *h = &model->hparams;
