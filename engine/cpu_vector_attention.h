@@ -172,11 +172,16 @@ static void score_block(const struct attention_tile *tile, int32_t cell, int32_t
 {
     size_t bytes = (size_t)tile->k_width * sizeof *block;
     const unsigned char *rows = (const unsigned char *)block;
-    for (int32_t t = 0; t < tile->n_tokens; t++) {
-        float *row = scores + t * tile->n_heads * CELLS;
-        const float *q = tile->q + t * tile->q_stride;
-        multiply_f32(n, tile->n_heads, rows, bytes, q, tile->k_width, tile->k_width, row, CELLS);
-        add_rest(QUANT_F32, n, tile->n_heads, rows, bytes, q, tile->k_width, tile->k_width, row, CELLS);
+    /* Many queries at a time: of one head or of one token, whichever are more. */
+    bool by_head = tile->n_tokens > tile->n_heads;
+    int32_t n_runs = by_head ? tile->n_heads : tile->n_tokens, n_queries = by_head ? tile->n_tokens : tile->n_heads;
+    int64_t q_run = by_head ? tile->k_width : tile->q_stride, q_next = by_head ? tile->q_stride : tile->k_width;
+    int64_t out_run = by_head ? CELLS : tile->n_heads * CELLS, out_next = by_head ? tile->n_heads * CELLS : CELLS;
+    for (int32_t i = 0; i < n_runs; i++) {
+        float *row = scores + i * out_run;
+        const float *q = tile->q + i * q_run;
+        multiply_f32(n, n_queries, rows, bytes, q, q_next, tile->k_width, row, out_next);
+        add_rest(QUANT_F32, n, n_queries, rows, bytes, q, q_next, tile->k_width, row, out_next);
     }
     for (int32_t k = 0; k < tile->n_tokens * tile->n_heads; k++) {
         int32_t position = tile->position + k / tile->n_heads;

@@ -69,6 +69,9 @@ INLINE void add_group(struct type type, int n, int n_rows, const unsigned char *
         keep_scales(&ready[r], type.traits, scales, x.scale);
         total[r] = add_minima(total[r], type.traits, scales, x);
     }
+    /* To load and spread a number is one instruction.  A compiler that knows what the memory holds shuffles it out of
+     * registers, which is two. */
+    __asm__("" : "+m"(ready));
     UNROLL
     for (int k = 0; k < n; k++) {
         struct input input = load_input(q + k * 32);
