@@ -77,13 +77,11 @@ static enum status name_file(const char *path, enum status status, struct error 
     return error_set(error, status, "%s: %s", path, inner.text);
 }
 
-/* Weights and vocabulary. */
-static enum status load_file(struct engine *engine, const struct engine_options *options, struct error *error)
+/* Weights and vocabulary.  Takes gguf. */
+static enum status load_file(struct engine *engine, struct gguf *gguf, const struct engine_options *options,
+                             struct error *error)
 {
-    struct gguf *gguf;
-    enum status status = gguf_open(options->model_path, &gguf, error);
-    if (status)
-        return status;
+    enum status status;
     if (!options->force && (status = check_memory(gguf, error))) {
         gguf_close(gguf);
         return status;
@@ -98,9 +96,10 @@ static enum status load_file(struct engine *engine, const struct engine_options 
     return engine->bos && engine->eos ? STATUS_OK : error_set(error, STATUS_MEMORY, "out of memory");
 }
 
-static enum status load(struct engine *engine, const struct engine_options *options, struct error *error)
+static enum status load(struct engine *engine, struct gguf *gguf, const struct engine_options *options,
+                        struct error *error)
 {
-    enum status status = name_file(options->model_path, load_file(engine, options, error), error);
+    enum status status = name_file(options->model_path, load_file(engine, gguf, options, error), error);
     if (status || (status = open_backend(engine, options, error)))
         return status;
     for (size_t i = 0; i < options->n_loras; i++)
@@ -113,22 +112,34 @@ static enum status load(struct engine *engine, const struct engine_options *opti
                           KV_F16, NULL, &engine->info, error);
 }
 
+enum status engine_open_gguf(struct gguf *gguf, const struct engine_options *options, struct engine **out,
+                             struct error *error)
+{
+    struct engine *engine = calloc(1, sizeof *engine);
+    if (!engine) {
+        gguf_close(gguf);
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    }
+    enum status status = load(engine, gguf, options, error);
+    if (status)
+        engine_close(engine);
+    else
+        *out = engine;
+    return status;
+}
+
 enum status engine_open(const struct engine_options *options, struct engine **out, struct error *error)
 {
     if (!options->model_path)
         return error_set(error, STATUS_ARGUMENT, "no model was named");
     uint64_t begin = clock_now_ns();
-    struct engine *engine = calloc(1, sizeof *engine);
-    if (!engine)
-        return error_set(error, STATUS_MEMORY, "out of memory");
-    enum status status = load(engine, options, error);
-    if (status) {
-        engine_close(engine);
-        return status;
-    }
-    engine->load_ms = (double)(clock_now_ns() - begin) / 1e6;
-    *out = engine;
-    return STATUS_OK;
+    struct gguf *gguf;
+    enum status status = name_file(options->model_path, gguf_open(options->model_path, &gguf, error), error);
+    if (!status)
+        status = engine_open_gguf(gguf, options, out, error);
+    if (!status)
+        (*out)->load_ms = (double)(clock_now_ns() - begin) / 1e6;
+    return status;
 }
 
 void engine_close(struct engine *engine)

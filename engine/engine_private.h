@@ -1,4 +1,4 @@
-/* engine_private: what engine.c and session.c share. */
+/* engine_private: what engine.c and session.c share, and tests may know. */
 #ifndef FATHOM_ENGINE_ENGINE_PRIVATE_H
 #define FATHOM_ENGINE_ENGINE_PRIVATE_H
 
@@ -19,5 +19,10 @@ struct engine {
     char *bos, *eos; /* texts for chat rendering */
     double load_ms;
 };
+
+/* engine_open on a container that is open already, in memory for instance.  Takes ownership of gguf, also on failure;
+ * options->model_path only stands in messages. */
+enum status engine_open_gguf(struct gguf *gguf, const struct engine_options *options, struct engine **out,
+                             struct error *error);
 
 #endif
