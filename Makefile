@@ -36,6 +36,9 @@ ISA_amx    = $(ISA_vnni) -mamx-tile -mamx-int8 -mamx-bf16
 endif
 ISA = $(foreach word,$(subst _, ,$(notdir $*)),$(ISA_$(word)))
 
+# What a fuzzer is to find its way through: not the code that makes its inputs.
+GUIDE = $(if $(filter-out tests/fuzz/%,$(filter tests/%,$<)),,$(COVERAGE))
+
 # CUDA is a shared object that the program opens when it runs: auto builds it where nvcc and its sources are.
 KERNELS := $(wildcard engine/cuda_*.cu)
 ifeq ($(CUDA),1)
@@ -61,19 +64,19 @@ $(BUILD)/tests/tools/synth: $(BUILD)/tests/tools/synth_main.o $(BUILD)/tests/hel
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 $(BUILD)/tests/helpers.a: $(HELPERS)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
-$(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libfathom.a
+$(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/helpers.a $(BUILD)/libfathom.a
 	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 $(BUILD)/libfathom.a: $(OBJECTS) $(BUILD)/.objects
 	$(Q)rm -f $@ && $(AR) rcs $@ $(OBJECTS)
 $(BUILD)/%.o: %.c $(BUILD)/.compile
-	$(Q)$(if $(V),,echo '  CC $@' >&2;) mkdir -p $(@D) && $(COMPILE) $(ISA) -MMD -MP -c -o $@ $<
+	$(Q)$(if $(V),,echo '  CC $@' >&2;) mkdir -p $(@D) && $(COMPILE) $(GUIDE) $(ISA) -MMD -MP -c -o $@ $<
 $(BUILD)/fathom-cuda.so: $(KERNELS) $(wildcard engine/*.cuh engine/*.h)
 	$(Q)mkdir -p $(@D) && $(NVCC) -std=c++17 -O3 -I. -shared -Xcompiler -fPIC -o $@ $(KERNELS) -lcublas
 
 # With another compiler, other flags or another list of files, what was made with the old ones is made again.
 $(BUILD)/.compile: FORCE
 	@pkg-config --exists $(LIBRARIES) 2>/dev/null || { echo 'fathom: libraries are missing (run `make deps`)' >&2; exit 1; }
-	@mkdir -p $(@D); echo '$(COMPILE)' | cmp -s - $@ || echo '$(COMPILE)' > $@
+	@mkdir -p $(@D); echo '$(COMPILE) $(COVERAGE)' | cmp -s - $@ || echo '$(COMPILE) $(COVERAGE)' > $@
 $(BUILD)/.objects: FORCE
 	@mkdir -p $(@D); echo '$(OBJECTS)' | cmp -s - $@ || echo '$(OBJECTS)' > $@
 
@@ -118,8 +121,8 @@ asan tsan: data deps-test # the tests under AddressSanitizer and UBSan, or under
 valgrind: data # the unit tests under valgrind, without the SIMD kernels, which it doesn't all know
 	$(AGAIN) tests </dev/null >&2
 	@FATHOM_CPU=scalar PYTHON=$(PYTHON) tests/run.sh $(BUILD) valgrind
-fuzz: deps-test # every fuzz target for FUZZ_SECONDS=60, each after the proof that it finds a planted bug
-	@tools/fuzz.sh $(or $(FUZZ_SECONDS),60)
+fuzz: deps-test # every fuzz target for FUZZ_SECONDS=60, each after the proof that it finds a planted bug (ONLY="model ...")
+	@tools/fuzz.sh $(or $(FUZZ_SECONDS),60) $(ONLY)
 format: # the sources by clang-format 14
 	@find $(LAYERS) tests -name '*.[ch]' -exec clang-format-14 -i {} +
 lint: # formatting, cppcheck, clang-tidy, lengths, names (LINT_SINCE=COMMIT: clang-tidy on what changed since)

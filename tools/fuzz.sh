@@ -1,5 +1,8 @@
 #!/bin/bash
-# Fuzzes every target (tests/fuzz/fuzz_NAME.c) for SECONDS, one after another: tools/fuzz.sh SECONDS [NAME...]
+# Fuzzes every target (tests/fuzz/fuzz_NAME.c) for SECONDS, one after another: tools/fuzz.sh SECONDS [NAME[:VARIANT]...]
+#
+# A target may come in variants, which a line "Variants: A B ..." in its head lists and FATHOM_FUZZ_VARIANT tells it: each is
+# a run of its own, for SECONDS.
 #
 # First the proof that the target can fail: a build with -DFATHOM_PLANT_BUG has to crash within PLANT_SECONDS (30).  Only
 # then does the clean run mean something.  Seeds: tests/fuzz/seeds/NAME/; what is found is kept in build/fuzz/corpus/NAME
@@ -13,14 +16,14 @@ passed=0 failed=0
 
 build() { # FOLDER FLAGS: the fuzz targets with all they link to, instrumented
     make --no-print-directory -j"$(nproc)" BUILD="$1" CC=clang CUDA=0 CFLAGS='-O1 -g -fno-omit-frame-pointer' CPPFLAGS="$2" \
-        SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' fuzzers </dev/null >&2
+        COVERAGE=-fsanitize=fuzzer-no-link SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' fuzzers </dev/null >&2
 }
 
-fuzz() { # FOLDER NAME SECONDS CORPUS...
-    local folder=$1 name=$2 limit=$3
+fuzz() { # FOLDER NAME[:VARIANT] SECONDS CORPUS...
+    local folder=$1 target=${2%%:*} name=${2/:/-} limit=$3
     shift 3
     # The same seed every time: a run that fails can be repeated.
-    timeout -k 10 $((limit + 60)) "$folder/tests/fuzz/fuzz_$name" -max_total_time="$limit" -seed=1 -timeout=10 -rss_limit_mb=2048 \
+    timeout -k 10 $((limit + 60)) "$folder/tests/fuzz/fuzz_$target" -max_total_time="$limit" -seed=1 -timeout=10 -rss_limit_mb=2048 \
         -max_len=65536 -print_final_stats=1 -artifact_prefix="build/fuzz/crashes/$name-" "$@" >"build/fuzz/$name.log" 2>&1 </dev/null
 }
 
@@ -29,12 +32,14 @@ verdict() { # ok|"not ok" TEXT
     if [ "$1" = ok ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 }
 
-try() { # NAME
-    local name=$1 corpus=build/fuzz/corpus/$1 seeds=() status=0 planted runs
+try() { # NAME[:VARIANT]
+    local name=${1/:/-} corpus=build/fuzz/corpus/${1/:/-} seeds=() status=0 planted runs
+    export FATHOM_FUZZ_VARIANT=
+    if [ "${1%%:*}" != "$1" ]; then FATHOM_FUZZ_VARIANT=${1#*:}; fi
     mkdir -p "$corpus" build/fuzz/crashes
-    [ ! -d "tests/fuzz/seeds/$name" ] || seeds=("tests/fuzz/seeds/$name")
+    [ ! -d "tests/fuzz/seeds/${1%%:*}" ] || seeds=("tests/fuzz/seeds/${1%%:*}")
     planted=$(mktemp -d)
-    fuzz build/fuzz/planted "$name" "$plant_seconds" "$planted" "${seeds[@]}" || status=$?
+    fuzz build/fuzz/planted "$1" "$plant_seconds" "$planted" "${seeds[@]}" || status=$?
     rm -rf "$planted"
     if [ "$status" != 0 ] && [ "$status" != 124 ] && grep -q 'SUMMARY: \|deadly signal' "build/fuzz/$name.log"; then
         verdict ok "$name: the planted bug is found"
@@ -43,7 +48,7 @@ try() { # NAME
         verdict 'not ok' "$name: the planted bug is not found in $plant_seconds s"
     fi
     status=0
-    fuzz build/fuzz "$name" "$seconds" "$corpus" "${seeds[@]}" || status=$?
+    fuzz build/fuzz "$1" "$seconds" "$corpus" "${seeds[@]}" || status=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "build/fuzz/$name.log")
     if [ "$status" = 0 ]; then
         verdict ok "$name: nothing found in ${runs:-0} runs, $seconds s"
@@ -61,7 +66,11 @@ if [ ${#names[@]} = 0 ]; then
 fi
 build build/fuzz '' && build build/fuzz/planted -DFATHOM_PLANT_BUG || exit 3
 for name in "${names[@]}"; do
-    try "$name"
+    variants=$(sed -n 's/^ \* Variants: //p' "tests/fuzz/fuzz_${name%%:*}.c")
+    if [ "${name%%:*}" != "$name" ] || [ -z "$variants" ]; then variants=none; fi
+    for variant in $variants; do
+        if [ "$variant" = none ]; then try "$name"; else try "$name:$variant"; fi
+    done
 done
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" != 0 ]
