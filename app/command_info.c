@@ -1,4 +1,5 @@
-/* command_info: what a model file is, and what running it would take, from its header alone. */
+/* command_info: what a model file is, and what running it would take, from its header alone; with --check also whether its
+ * weights are numbers. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,12 @@ static bool fits(const struct needs *needs)
     return needs->available == 0 || needs->total <= needs->available;
 }
 
+/* Nothing but numbers, as far as all of it could be read. */
+static bool is_sound(const struct weights_report *report)
+{
+    return report->n_faults == 0 && report->n_unread == 0;
+}
+
 /* ---- JSON ---- */
 
 static void add_memory(cJSON *object, const struct model_info *info, const struct needs *needs)
@@ -62,7 +69,31 @@ static void add_number(cJSON *object, const char *key, double value)
     json_add(object, key, isfinite(value) ? cJSON_CreateRaw(text) : cJSON_CreateNull());
 }
 
-static void print_json(struct output *out, const struct model_info *info, const struct needs *needs)
+static void add_check(cJSON *object, const struct weights_report *report)
+{
+    cJSON *check = cJSON_CreateObject(), *faults = cJSON_CreateArray();
+    json_add(check, "finite", cJSON_CreateBool(is_sound(report)));
+    json_add_integer(check, "weights", (int64_t)report->n_weights);
+    json_add_integer(check, "tensors", (int64_t)report->n_tensors);
+    json_add_integer(check, "unread", (int64_t)report->n_unread);
+    json_add_integer(check, "unread_tensors", (int64_t)report->n_unread_tensors);
+    for (size_t i = 0; i < report->n_faults; i++) {
+        const struct weights_fault *fault = &report->faults[i];
+        cJSON *item = cJSON_CreateObject();
+        json_add_text(item, "tensor", fault->tensor);
+        json_add_integer(item, "n", (int64_t)fault->n);
+        json_add_integer(item, "of", (int64_t)fault->n_elements);
+        json_add_integer(item, "row", (int64_t)fault->row);
+        json_add_integer(item, "column", (int64_t)fault->column);
+        cJSON_AddItemToArray(faults, item);
+    }
+    json_add(check, "faults", faults);
+    json_add(object, "check", check);
+}
+
+/* report: NULL where nobody asked. */
+static void print_json(struct output *out, const struct model_info *info, const struct needs *needs,
+                       const struct weights_report *report)
 {
     cJSON *object = cJSON_CreateObject(), *quants = cJSON_CreateObject();
     json_add_text(object, "path", info->path);
@@ -94,6 +125,8 @@ static void print_json(struct output *out, const struct model_info *info, const 
             add_number(object, number->name, number->value);
     }
     add_memory(object, info, needs);
+    if (report)
+        add_check(object, report);
     output_json(out, object);
 }
 
@@ -157,7 +190,32 @@ static void print_memory(struct output *out, const struct model_info *info, cons
     output_printf(out, "%-14s%s: %s is available now\n", "fits here", fits(needs) ? "yes" : "no", available);
 }
 
-static void print_table(struct output *out, const struct model_info *info, const struct needs *needs)
+static void print_check(struct output *out, const struct weights_report *report)
+{
+    struct buffer safe = {0};
+    if (is_sound(report))
+        output_printf(out, "%-14sall %llu are finite\n", "weights", (unsigned long long)report->n_weights);
+    else if (report->n_faults)
+        output_printf(out, "%-14snot all are finite, in %zu of %zu tensors\n", "weights", report->n_faults,
+                      report->n_tensors);
+    else
+        output_printf(out, "%-14sthose that could be read are finite\n", "weights");
+    for (size_t i = 0; i < report->n_faults; i++) {
+        const struct weights_fault *fault = &report->faults[i];
+        buffer_clear(&safe);
+        output_visible(&safe, fault->tensor);
+        output_printf(out, "  %s: %llu of %llu are not finite, first %g in row %llu at %llu\n", buffer_text(&safe),
+                      (unsigned long long)fault->n, (unsigned long long)fault->n_elements, fault->value,
+                      (unsigned long long)fault->row, (unsigned long long)fault->column);
+    }
+    if (report->n_unread)
+        output_printf(out, "  %llu in %zu tensors were not looked at: their types are unknown here\n",
+                      (unsigned long long)report->n_unread, report->n_unread_tensors);
+    buffer_deinit(&safe);
+}
+
+static void print_table(struct output *out, const struct model_info *info, const struct needs *needs,
+                        const struct weights_report *report)
 {
     char bytes[32];
     size_format(info->n_bytes, bytes, sizeof bytes);
@@ -180,43 +238,67 @@ static void print_table(struct output *out, const struct model_info *info, const
     output_printf(out, "%-14s%s\n", "runs", info->is_supported ? "yes" : "no");
     if (!info->is_supported)
         print_text(out, "  why not", info->why);
+    if (report)
+        print_check(out, report);
     output_text(out, "\nhyper-parameters\n");
     print_numbers(out, info);
 }
 
+static enum status check_weights(const struct command_context *context, const char *path,
+                                 struct weights_report **report, struct error *error)
+{
+    const struct weights_check_options options = {.path = path,
+                                                  .n_threads = (int)context->settings->threads,
+                                                  .cancel = context->cancel,
+                                                  .progress = progress_update_bytes,
+                                                  .progress_context = context->progress};
+    return context->settings->check ? model_check_weights(&options, report, error) : STATUS_OK;
+}
+
 static enum exit_status run(const struct command_context *context)
 {
-    struct model_info *info;
+    struct model_info *info = NULL;
+    struct weights_report *report = NULL;
     struct error error;
     struct buffer path = {0};
     const char *wanted = context->n_arguments ? context->arguments[0] : context->settings->model;
     enum status status = models_resolve(wanted, &path, &error);
     if (status == STATUS_OK)
         status = model_info_read(buffer_text(&path), settings_kv_type(context->settings), &info, &error);
+    if (status == STATUS_OK)
+        status = check_weights(context, buffer_text(&path), &report, &error);
     buffer_deinit(&path);
-    if (status != STATUS_OK)
-        return command_fail(context, &error, NULL);
-    struct needs needs = find_needs(context->settings, info);
-    if (context->settings->json)
-        print_json(context->out, info, &needs);
-    else
-        print_table(context->out, info, &needs);
+    enum exit_status result = report && !is_sound(report) ? EXIT_FOUND : EXIT_DONE;
+    if (status == STATUS_OK) {
+        struct needs needs = find_needs(context->settings, info);
+        (context->settings->json ? print_json : print_table)(context->out, info, &needs, report);
+    } else {
+        result = command_fail(context, &error, NULL);
+    }
+    weights_report_free(report);
     model_info_free(info);
-    return EXIT_DONE;
+    return result;
 }
+
+static const enum option_id options[] = {OPTION_CHECK};
 
 const struct command command_info = {
     .name = "info",
-    .synopsis = "[MODEL]",
+    .synopsis = "[--check] [MODEL]",
     .summary = "say what a model file is and what memory it needs",
     .help = "Prints a model's architecture, size, tensor types, tokenizer, chat template and hyper-parameters, the "
-            "memory it "
-            "needs at the context of -c, and whether this machine has that. MODEL is a path or a name; without it, the "
-            "model "
-            "in force. Only the file's header is read.\n"
+            "memory it needs at the context of -c, and whether this machine has that. MODEL is a path or a name; "
+            "without it, the model in force. Only the file's header is read.\n"
+            "\n"
+            "With --check all of the file is read, and each tensor named that holds weights which are not finite "
+            "numbers: how many, and where the first stands. Such a file was damaged or made wrongly. Exit status 1 "
+            "where there are some.\n"
             "\n"
             "  fathom info\n"
-            "  fathom info ./some-model.gguf -c 32768 --json",
+            "  fathom info ./some-model.gguf -c 32768 --json\n"
+            "  fathom info --check ./some-model.gguf",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
     .n_arguments_max = 1,
     .completes = "model",
     .run = run,

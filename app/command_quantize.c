@@ -5,14 +5,6 @@
 #include "app/machine.h"
 #include "app/models.h"
 
-static const uint64_t megabyte = 1000000;
-
-/* Bytes are too many digits for a progress line.  The last, partial megabyte counts as one that isn't done before the end. */
-static void show_progress(void *context, const char *what, uint64_t done, uint64_t total)
-{
-    progress_update(context, what, done / megabyte, done < total ? total / megabyte + 1 : done / megabyte);
-}
-
 static void print_json(const struct command_context *context, const char *in, const char *out,
                        const struct quantize_report *report, double seconds)
 {
@@ -67,7 +59,6 @@ static enum exit_status run(const struct command_context *context)
     }
     const char *out = context->arguments[1];
     uint64_t begin = clock_now_ns();
-    context->progress->unit = "MB";
     enum status status = model_quantize_check_type(context->arguments[2], &error);
     if (status == STATUS_OK)
         status = models_resolve(context->arguments[0], &in, &error);
@@ -78,7 +69,7 @@ static enum exit_status run(const struct command_context *context)
                                            .n_threads = (int)context->settings->threads,
                                            .replace = context->settings->force,
                                            .cancel = context->cancel,
-                                           .progress = show_progress,
+                                           .progress = progress_update_bytes,
                                            .progress_context = context->progress};
         status = model_quantize(&options, &report, &error);
     }

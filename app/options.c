@@ -334,6 +334,13 @@ static const struct option rows[OPTION_LIMIT] = {
                        .choices = "text|man|bash|zsh|fish",
                        .offset = FIELD(format),
                        .help = "text to read; man: the manual page; bash, zsh, fish: completion for that shell."},
+    [OPTION_CHECK] = {.name = "check",
+                      .kind = OPTION_FLAG,
+                      .section = SECTION_COMMAND,
+                      .initial = "no",
+                      .offset = FIELD(check),
+                      .help = "Read every weight too, and say which are not finite numbers; exit status 1 where there "
+                              "are some."},
 };
 
 /* ---- the table ---- */

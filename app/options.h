@@ -49,6 +49,7 @@ enum option_id {
     OPTION_DEPTH,
     OPTION_REPEAT,
     OPTION_FORMAT,
+    OPTION_CHECK,
     OPTION_LIMIT, /* number of rows */
 };
 
@@ -149,6 +150,7 @@ struct settings {
     struct number_list prefill, decode, depth;
     int64_t repeat;
     int format; /* enum setting_format */
+    bool check;
 };
 
 const struct option *option_row(enum option_id id);

@@ -155,6 +155,16 @@ void progress_update(void *context, const char *what, uint64_t done, uint64_t to
         progress_end(progress);
 }
 
+void progress_update_bytes(void *context, const char *what, uint64_t done, uint64_t total)
+{
+    static const uint64_t megabyte = 1000000;
+    struct progress *progress = context;
+    if (!progress->is_running) /* then nobody else looks at it */
+        progress->unit = "MB";
+    /* The last, partial megabyte counts as one that isn't done before the end. */
+    progress_update(context, what, done / megabyte, done < total ? total / megabyte + 1 : done / megabyte);
+}
+
 void progress_end(struct progress *progress)
 {
     if (!progress->is_running)

@@ -42,6 +42,9 @@ void progress_begin(struct progress *progress, const char *what);
 /* A progress_fn (engine.h), context is the struct progress: begins where nothing runs, ends when done reaches total. */
 void progress_update(void *context, const char *what, uint64_t done, uint64_t total);
 
+/* The same for bytes, of which the line shows megabytes (unit "MB"). */
+void progress_update_bytes(void *context, const char *what, uint64_t done, uint64_t total);
+
 /* Erases the line.  Nothing is drawn after this returns, until the next begin or update. */
 void progress_end(struct progress *progress);
 

@@ -108,6 +108,39 @@ enum status model_quantize_check_type(const char *type, struct error *error);
 /* Appends the types that there are, with `between` between them. */
 void model_quantize_types(struct buffer *out, const char *between);
 
+/* ---- whether a model's weights are numbers ---- */
+
+struct weights_check_options {
+    const char *path;
+    int n_threads;             /* 0: the physical cores */
+    const atomic_bool *cancel; /* may be NULL */
+    progress_fn *progress;     /* may be NULL; "checking", in bytes */
+    void *progress_context;
+};
+
+/* A tensor with weights that are not finite, as computation sees them: a block whose scale isn't has none that is. */
+struct weights_fault {
+    const char *tensor; /* as the file names it */
+    uint64_t n, n_elements;
+    uint64_t row, column; /* of the first of them; rows are counted through all of the tensor's matrices */
+    double value;         /* of the first of them */
+};
+
+struct weights_report {
+    uint64_t n_weights; /* all that the file holds */
+    size_t n_tensors;
+    const struct weights_fault *faults; /* in the order of the file */
+    size_t n_faults;
+    uint64_t n_unread; /* weights of types that this program doesn't compute with: nothing is said of them */
+    size_t n_unread_tensors;
+};
+
+/* Reads every weight of a model file, of all its parts.  Weights that are not finite are no error but the report.  Errors
+ * name the file.  Free with weights_report_free. */
+enum status model_check_weights(const struct weights_check_options *options, struct weights_report **out,
+                                struct error *error);
+void weights_report_free(struct weights_report *report);
+
 /* ---- opening a model ---- */
 
 struct engine_lora {

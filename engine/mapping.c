@@ -280,3 +280,11 @@ bool mapping_is_broken(const struct mapping *mapping)
     struct stat about;
     return fstat(mapping->descriptor, &about) == 0 && (uint64_t)about.st_size < mapping->size;
 }
+
+void mapping_forget(const unsigned char *begin, size_t size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t skipped = (page - (uintptr_t)begin % page) % page, left = (uintptr_t)(begin + size) % page;
+    if (skipped + left < size)
+        madvise((void *)(begin + skipped), size - skipped - left, MADV_DONTNEED);
+}

@@ -22,6 +22,10 @@ size_t mapping_size(const struct mapping *mapping);
 bool mapping_is_broken(const struct mapping *mapping); /* the file shrank under us: what was read since may be zeros.
                                                            A system call: ask once a step, not once a row */
 
+/* The pages that lie wholly in these bytes of a mapping are no longer this process's memory; the system may keep them in its
+ * cache, and they can be read again.  For whoever reads a large file once. */
+void mapping_forget(const unsigned char *begin, size_t size);
+
 /* The end of a path that is too long for a message: at most 120 bytes of it. */
 const char *path_end_shown(const char *path);
 

@@ -6,9 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "engine/engine.h"
 #include "engine/gguf_write.h"
@@ -118,16 +116,6 @@ static enum status check_source(const struct job *job, struct error *error)
     return STATUS_OK;
 }
 
-/* What was read is no longer this process's memory; the system may keep it in its cache. */
-static void release_source(const struct gguf_tensor *tensor, uint64_t at, uint64_t n_bytes)
-{
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    const unsigned char *begin = tensor->data + at, *end = begin + n_bytes;
-    uint64_t skipped = (page - (uintptr_t)begin % page) % page, left = (uintptr_t)end % page;
-    if (skipped + left < n_bytes)
-        madvise((void *)(begin + skipped), (size_t)(n_bytes - skipped - left), MADV_DONTNEED);
-}
-
 static void tell_progress(struct job *job, uint64_t n_bytes)
 {
     job->done += n_bytes;
@@ -153,7 +141,7 @@ static enum status convert_tensor(struct job *job, struct error *error)
                 gguf_write_data(job->file, job->packed, (size_t)(job->n / to->block_elements * to->block_bytes), error);
         uint64_t begin = job->first / from->block_elements * from->block_bytes;
         uint64_t n_bytes = job->n / from->block_elements * from->block_bytes;
-        release_source(job->tensor, begin, n_bytes);
+        mapping_forget(job->tensor->data + begin, n_bytes);
         tell_progress(job, n_bytes);
     }
     return status;
@@ -168,7 +156,7 @@ static enum status copy_tensor(struct job *job, struct error *error)
         status = gguf_write_data(job->file, job->tensor->data + at, n, error);
         if (status == STATUS_OK)
             status = check_source(job, error);
-        release_source(job->tensor, at, n);
+        mapping_forget(job->tensor->data + at, n);
         tell_progress(job, n);
     }
     return status;

@@ -13,6 +13,7 @@ import resource
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -369,6 +370,50 @@ def info_knows_the_model():
     text = succeeds(run("info")).decode()
     check(" to compute in\n" in text)
     check("architecture  llama\n" in text and "runs          yes\n" in text)
+
+
+def gguf_of(rows, data):
+    """A file with one F32 tensor, a name that acts on terminals, of rows of 1024 numbers; data is where they begin."""
+
+    def text(word):
+        return struct.pack("<Q", len(word)) + word
+
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 1) + text(b"general.architecture") + struct.pack("<I", 8) + text(b"none")
+    head += text(b"w\x1b[2J") + struct.pack("<IQQIQ", 2, 1024, rows, 0, 0)
+    return head + bytes(-len(head) % 32) + data
+
+
+@test
+def info_checks_the_weights():
+    sound = run("info", "--check", "--json").json()["check"]
+    equal((sound["finite"], sound["weights"], sound["faults"]), (True, 134515008, []))
+    check("weights       all 134515008 are finite\n" in succeeds(run("info", "--check")).decode())
+    numbers = [0.0] * 2048
+    numbers[1030], numbers[2047] = float("nan"), float("inf")
+    path = write("bad.gguf", gguf_of(2, struct.pack("<2048f", *numbers)))
+    result = run("info", "--check", path)
+    equal((result.status, result.err), (1, b""))
+    check(b": 2 of 2048 are not finite, first nan in row 1 at 6\n" in result.out, result.out)
+    check(b"\x1b" not in result.out, result.out)
+    result = run("info", "--json", path, "--check")
+    equal(result.status, 1)
+    found = json.loads(result.out)["check"]
+    equal((found["finite"], found["tensors"], len(found["faults"])), (False, 1, 1))
+    equal(found["faults"][0], {"tensor": "w\x1b[2J", "n": 2, "of": 2048, "row": 1, "column": 6})
+    check("check" not in run("info", "--json", path).json())
+    fails(run("info", "--check", ROOT + "/nothing.gguf"), 3, "no such file")
+    fails(run("bench", "--check"), 2, "--check")
+
+
+@test
+def a_check_can_be_interrupted():
+    rows = 4 << 20
+    path = write("large.gguf", gguf_of(rows, b""))
+    os.truncate(path, os.path.getsize(path) + rows * 4096)  # zeros that take no space
+    result = interrupted(["info", "--check", "-t", "1", path], False)
+    os.unlink(path)
+    equal((result.status, result.out, result.err), (130, b"", b""))
+    check(IS_SANITIZED or result.seconds < 1, f"took {result.seconds:.2f} s")
 
 
 @test
