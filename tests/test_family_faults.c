@@ -1,4 +1,6 @@
-/* Tests that a malformed model of any family ends in one line that names the key or tensor at fault. */
+/* Tests that a malformed model of any family ends in one line that names the key or tensor at fault, and one whose weights
+ * are not finite in one that names the layer. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "engine/model.h"
+#include "engine/engine_private.h"
 #include "tests/gguf_writer.h"
 #include "tests/synth.h"
 #include "tests/synth_shapes.h"
@@ -106,17 +108,25 @@ static const struct fault_case tensor_cases[] = {
     {"v3", {.extra_tensor = "blk.6.attn_norm.weight"}, "blk.6.attn_norm.weight"},
 };
 
+/* The file, to be freed. */
+static char *write_model(const char *shape, const struct synth_fault *fault, size_t *size)
+{
+    char *bytes = NULL;
+    struct error error = {0};
+    FILE *stream = open_memstream(&bytes, size);
+    assert_non_null(stream);
+    const struct synth_options options = {.seed = 3, .fault = fault};
+    if (synth_write(stream, synth_shape_find(shape), &options, &error))
+        fail_msg("%s: %s", shape, error.text);
+    assert_int_equal(fclose(stream), 0);
+    return bytes;
+}
+
 /* STATUS_OK and the model, or the error. */
 static enum status load(const char *shape, const struct synth_fault *fault, struct error *error)
 {
-    char *bytes = NULL;
     size_t size = 0;
-    FILE *stream = open_memstream(&bytes, &size);
-    assert_non_null(stream);
-    const struct synth_options options = {.seed = 3, .fault = fault};
-    if (synth_write(stream, synth_shape_find(shape), &options, error))
-        fail_msg("%s: %s", shape, error->text);
-    assert_int_equal(fclose(stream), 0);
+    char *bytes = write_model(shape, fault, &size);
     struct gguf *gguf;
     struct model *model = NULL;
     enum status status = gguf_open_memory(bytes, size, &gguf, error);
@@ -168,6 +178,114 @@ static void every_small_shape_loads(void **state)
     }
 }
 
+/* ---- with the vocabulary, and run ---- */
+
+static enum status open_bytes(const char *bytes, size_t size, struct engine **engine, struct error *error)
+{
+    const struct engine_options options = {.model_path = "small.gguf", .n_threads = 1, .force = true};
+    struct gguf *gguf;
+    enum status status = gguf_open_memory(bytes, size, &gguf, error);
+    return status ? status : engine_open_gguf(gguf, &options, engine, error);
+}
+
+/* Tied and untied, with more and fewer rows than the 288 tokens. */
+static void a_vocabulary_of_another_size_is_named(void **state)
+{
+    (void)state;
+    static const struct synth_fault cases[] = {
+        {.tensor = "token_embd.weight", .shape = {64, 289, 1}},
+        {.tensor = "token_embd.weight", .shape = {64, 4096, 1}},
+        {.tensor = "token_embd.weight", .shape = {64, 287, 1}},
+        {.tensor = "token_embd.weight", .shape = {64, 1, 1}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t size = 0;
+        char *bytes = write_model("llama", &cases[i], &size), counts[64];
+        struct engine *engine = NULL;
+        struct error error = {0};
+        assert_int_equal(open_bytes(bytes, size, &engine, &error), STATUS_FORMAT);
+        snprintf(counts, sizeof counts, "%d rows, but tokenizer.ggml.tokens 288", (int)cases[i].shape[1]);
+        if (!strstr(error.text, "tensor token_embd.weight has") || !strstr(error.text, counts))
+            fail_msg("\"%s\"", error.text);
+        free(bytes);
+    }
+    struct error error = {0};
+    const struct synth_fault longer = {.tensor = "output.weight", .shape = {64, 289, 1}};
+    assert_int_equal(load("mixtral", &longer, &error), STATUS_FORMAT);
+    assert_non_null(strstr(error.text, "output.weight"));
+}
+
+/* Gives all of a tensor's numbers (F32) the value. */
+static void plant(char *bytes, size_t size, const char *name, float value)
+{
+    struct gguf *gguf = NULL;
+    assert_int_equal(gguf_open_memory(bytes, size, &gguf, NULL), STATUS_OK);
+    const struct gguf_tensor *tensor = gguf_find_tensor(gguf, name);
+    if (!tensor)
+        fail_msg("there is no %s", name);
+    assert_int_equal(tensor->type, QUANT_F32);
+    char *data = bytes + ((const char *)tensor->data - bytes);
+    for (size_t at = 0; at < tensor->n_bytes; at += 4)
+        memcpy(data + at, &value, 4);
+    gguf_close(gguf);
+}
+
+static void what_is_not_finite_is_named_by_its_layer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *shape, *tensor;
+        float value;
+        const char *named;
+    } cases[] = {
+        {"llama", "token_embd.weight", NAN, "the token embeddings "},
+        {"llama", "blk.0.attn_norm.weight", NAN, "layer 0 "},
+        {"llama", "blk.0.attn_k.weight", INFINITY, "layer 0 "},
+        {"llama", "blk.1.attn_v.weight", NAN, "layer 1 "},
+        {"llama", "blk.2.ffn_down.weight", 1e38f, "layer 2 "},
+        {"llama", "blk.1.ffn_up.weight", 3e38f, "layer 1 "},
+        {"llama", "output_norm.weight", NAN, "the output layer "},
+        {"llama-3.1", "rope_freqs.weight", NAN, "layer 0 "},
+        {"llama-3.1", "output.weight", NAN, "the output layer "},
+        {"mixtral", "blk.1.ffn_gate_inp.weight", NAN, "layer 1 "},
+        {"mixtral", "blk.2.ffn_gate_exps.weight", NAN, "layer 2 "},
+        {"qwen2", "blk.1.attn_q.bias", NAN, "layer 1 "},
+        {"qwen3", "blk.1.attn_k_norm.weight", -INFINITY, "layer 1 "},
+        {"qwen3moe", "blk.2.ffn_down_exps.weight", NAN, "layer 2 "},
+        {"starcoder2", "blk.0.ffn_down.bias", INFINITY, "layer 0 "},
+        {"starcoder2", "blk.2.attn_norm.bias", NAN, "layer 2 "},
+        {"lite-old", "blk.3.attn_kv_b.weight", NAN, "layer 3 "},
+        {"lite-old", "blk.1.ffn_up_shexp.weight", NAN, "layer 1 "},
+        {"lite-new", "blk.2.attn_k_b.weight", NAN, "layer 2 "},
+        {"lite-new", "blk.0.attn_kv_a_mqa.weight", NAN, "layer 0 "},
+        {"lite-fused", "blk.3.ffn_gate_up_exps.weight", NAN, "layer 3 "},
+        {"v3", "blk.1.attn_q_a.weight", NAN, "layer 1 "},
+        {"v3", "blk.4.ffn_gate_inp.weight", NAN, "layer 4 "},
+    };
+    size_t n_wrong = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t size = 0;
+        char *bytes = write_model(cases[i].shape, NULL, &size);
+        plant(bytes, size, cases[i].tensor, cases[i].value);
+        struct engine *engine = NULL;
+        struct session *session = NULL;
+        struct error error = {0};
+        if (open_bytes(bytes, size, &engine, &error) ||
+            session_open(engine, &(struct session_options){.n_ctx = 16, .n_slice = 3}, &session, &error))
+            fail_msg("%s: %s", cases[i].shape, error.text);
+        enum status status = session_sync(session, (int32_t[]){1, 100, 7, 30, 2}, 5, NULL, &error);
+        if (status != STATUS_NUMERIC || !strstr(error.text, cases[i].named)) {
+            print_message("  %s, %s: status %d, \"%s\"\n", cases[i].shape, cases[i].tensor, status, error.text);
+            n_wrong++;
+        }
+        session_close(session);
+        engine_close(engine);
+        free(bytes);
+    }
+    if (n_wrong)
+        fail_msg("%zu are not named", n_wrong);
+}
+
 static void wrong_keys_are_named(void **state)
 {
     (void)state;
@@ -186,6 +304,8 @@ int main(void)
         cmocka_unit_test(every_small_shape_loads),
         cmocka_unit_test(wrong_keys_are_named),
         cmocka_unit_test(wrong_tensors_are_named),
+        cmocka_unit_test(a_vocabulary_of_another_size_is_named),
+        cmocka_unit_test(what_is_not_finite_is_named_by_its_layer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
