@@ -693,7 +693,7 @@ static struct synth_shape small_shape(const struct synth_shape *shape)
     small.n_vocab = 272;
     small.n_layer = 2;
     small.n_embd = 32;
-    small.n_ff = shape->kv_lora_rank ? 40 : 64;
+    small.n_ff = shape->n_expert ? 40 : 64;
     small.n_head = 4;
     small.n_head_kv = at_most(shape->n_head_kv, shape->kv_lora_rank ? 4 : 2);
     small.n_head_width = at_most(shape->n_head_width, 16);
