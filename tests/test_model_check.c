@@ -191,7 +191,7 @@ static void unknown_types_are_told(void **state)
     char path[512];
     path_of(path, "unknown.gguf");
     add_tensor(&writer, "a", QUANT_F32, 4, 1, 0, "", 0);
-    add_tensor(&writer, "b", QUANT_IQ2_XXS, 256, 3, 0, "", 0);
+    add_tensor(&writer, "b", QUANT_TQ1_0, 256, 3, 0, "", 0);
     save(&writer, path);
     struct weights_report *report = check(path, 2);
     assert_int_equal(report->n_faults, 0);
