@@ -118,8 +118,9 @@ INLINE struct scales scales_and_minima(const unsigned char *p, size_t stride, in
 /* 16 bytes of two nibbles each: the low ones are weights 0..15, the high ones 16..31. */
 INLINE __m256i nibbles(const unsigned char *p)
 {
-    __m128i both = load16(p);
-    return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(both, 4), both), _mm256_set1_epi8(15));
+    __m256i both = _mm256_broadcastsi128_si256(load16(p));
+    __m256i shifted = _mm256_srlv_epi32(both, _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4));
+    return _mm256_and_si256(shifted, _mm256_set1_epi8(15));
 }
 
 /* Bit i of bits as bit 4 of byte i. */

@@ -54,32 +54,32 @@ INLINE vec add_minima(vec total, int traits, struct scales scales, struct input_
     return traits & HAS_MIN ? vec_add8(total, _mm256_mul_ps(scales.min, x.sum)) : total;
 }
 
-/* Adds n blocks, one group, of n_rows rows to their totals. */
-INLINE void add_group(struct type type, int n, int n_rows, const unsigned char *p, size_t row_bytes, const int16_t *q,
-                      struct input_scales x, vec total[ROWS])
+/* Short rows end before the hardware sees a stream in them, so that it is told what comes: so many bytes ahead. */
+enum { AHEAD = 2048 };
+
+/* A row's sum so far, in two parts: each addition need not wait for the one before. */
+struct row_sum {
+    vec part[2];
+};
+
+/* Adds n blocks, one group of a row. */
+INLINE void add_group(struct type type, int n, const unsigned char *p, const int16_t *q, struct input_scales x,
+                      struct row_sum *sum)
 {
-    struct ready_scales ready[ROWS];
     UNROLL
-    for (int r = 0; r < n_rows; r++) {
-        const unsigned char *ahead = p + (size_t)(r + ROWS) * row_bytes;
-        UNROLL
-        for (size_t i = 0; i < (size_t)(n / type.group_blocks) * type.group_bytes; i += 64)
-            _mm_prefetch((const char *)ahead + i, _MM_HINT_T0);
-        struct scales scales = type.scales(p + (size_t)r * row_bytes, n);
-        keep_scales(&ready[r], type.traits, scales, x.scale);
-        total[r] = add_minima(total[r], type.traits, scales, x);
-    }
+    for (size_t i = 0; i < (size_t)(n / type.group_blocks) * type.group_bytes; i += 64)
+        _mm_prefetch((const char *)p + AHEAD + i, _MM_HINT_T0);
+    struct ready_scales ready;
+    struct scales scales = type.scales(p, n);
+    keep_scales(&ready, type.traits, scales, x.scale);
+    sum->part[0] = add_minima(sum->part[0], type.traits, scales, x);
     /* To load and spread a number is one instruction.  A compiler that knows what the memory holds shuffles it out of
      * registers, which is two. */
     __asm__("" : "+m"(ready));
     UNROLL
     for (int k = 0; k < n; k++) {
-        struct input input = load_input(q + k * 32);
-        UNROLL
-        for (int r = 0; r < n_rows; r++) {
-            vec sum = vec_multiply_block(type.bytes(p + (size_t)r * row_bytes, k), type.traits, input);
-            total[r] = vec_fma(sum, scale_of(&ready[r], type.traits, k), total[r]);
-        }
+        vec block = vec_multiply_block(type.bytes(p, k), type.traits, load_input(q + k * 32));
+        sum->part[k % 2] = vec_fma(block, scale_of(&ready, type.traits, k), sum->part[k % 2]);
     }
 }
 
@@ -97,12 +97,6 @@ INLINE __m256 first_lanes(const float *x, int n)
     return _mm256_loadu_ps(lanes);
 }
 
-/* Bytes of a row before its block b, with which a group begins. */
-INLINE size_t bytes_before(struct type type, int64_t b)
-{
-    return (size_t)(b / type.group_blocks) * type.group_bytes;
-}
-
 /* A row that is not whole groups ends with parts of 4, 2 and 1 blocks, those of them that it needs: where the part of n
  * begins. */
 INLINE int64_t part_begin(int64_t n_blocks, int n)
@@ -110,40 +104,41 @@ INLINE int64_t part_begin(int64_t n_blocks, int n)
     return n_blocks & ~(int64_t)(2 * n - 1);
 }
 
-/* The same for the n blocks that a row of n_blocks has where it is not whole groups: n is a bit of their number. */
-INLINE void add_part(struct type type, int n, int n_rows, const unsigned char *rows, size_t row_bytes,
-                     const struct input_row *x, vec total[ROWS])
+/* Adds the part of n blocks, if there is one. */
+INLINE void add_part(struct type type, int n, const unsigned char *row, const struct input_row *x, struct row_sum *sum)
 {
     int64_t b = part_begin(x->n_blocks, n);
     if (!(x->n_blocks & n))
         return;
     struct input_scales scales = {first_lanes(x->scale + b, n), first_lanes(x->sum + b, n),
                                   first_lanes(x->second_sum + b, n)};
-    add_group(type, n, n_rows, rows + (size_t)b * type.group_bytes, row_bytes, x->q + b * 32, scales, total);
+    add_group(type, n, row + (size_t)b * type.group_bytes, x->q + b * 32, scales, sum);
 }
 
-/* Sums of rows 0..n_rows-1 against one token's input.  Each is one accumulator over the blocks in order. */
-INLINE void dot_words(struct type type, int n_rows, const unsigned char *rows, size_t row_bytes,
-                      const struct input_row *x, float *out)
+/* A group's bytes, be it one struct of the file or eight. */
+INLINE size_t whole_group_bytes(struct type type)
 {
-    vec total[ROWS];
-    UNROLL
-    for (int r = 0; r < n_rows; r++)
-        total[r] = vec_zero();
-    for (int64_t b = 0; b + GROUP <= x->n_blocks; b += GROUP) {
+    return (size_t)(GROUP / type.group_blocks) * type.group_bytes;
+}
+
+/* A row against one token's input. */
+INLINE float dot_words(struct type type, const unsigned char *row, const struct input_row *x)
+{
+    struct row_sum sum = {{vec_zero(), vec_zero()}};
+    const unsigned char *p = row;
+    const int16_t *q = x->q;
+    for (int64_t b = 0; b + GROUP <= x->n_blocks; b += GROUP, p += whole_group_bytes(type), q += GROUP * 32) {
         struct input_scales scales = {_mm256_loadu_ps(x->scale + b), _mm256_loadu_ps(x->sum + b),
                                       _mm256_loadu_ps(x->second_sum + b)};
-        add_group(type, GROUP, n_rows, rows + bytes_before(type, b), row_bytes, x->q + b * 32, scales, total);
+        add_group(type, GROUP, p, q, scales, &sum);
     }
     /* What is left of a row, by parts whose sizes are known when this is compiled. */
     if (type.group_blocks == 1) {
-        add_part(type, 4, n_rows, rows, row_bytes, x, total);
-        add_part(type, 2, n_rows, rows, row_bytes, x, total);
-        add_part(type, 1, n_rows, rows, row_bytes, x, total);
+        add_part(type, 4, row, x, &sum);
+        add_part(type, 2, row, x, &sum);
+        add_part(type, 1, row, x, &sum);
     }
-    UNROLL
-    for (int r = 0; r < n_rows; r++)
-        out[r] = vec_sum(total[r]);
+    return vec_sum(vec_add(sum.part[0], sum.part[1]));
 }
 
 /* ---- many tokens: rows unpacked to floats, then tiles of rows and tokens ---- */
@@ -180,7 +175,7 @@ INLINE void unpack_part(struct type type, int n, const unsigned char *row, int64
 INLINE void unpack_floats(struct type type, const unsigned char *row, int64_t n_blocks, float *out)
 {
     for (int64_t b = 0; b + GROUP <= n_blocks; b += GROUP)
-        unpack_group(type, GROUP, row + bytes_before(type, b), out + b * 32);
+        unpack_group(type, GROUP, row + (size_t)(b / GROUP) * whole_group_bytes(type), out + b * 32);
     if (type.group_blocks == 1) {
         unpack_part(type, 4, row, n_blocks, out);
         unpack_part(type, 2, row, n_blocks, out);
@@ -306,22 +301,12 @@ INLINE void matmul_few(struct type type, const struct weight *weight, const unsi
                        int64_t end, const struct activation *x, const struct matmul_out *out)
 {
     int64_t n_blocks = x->n_cols / 32;
-    for (int64_t row = begin; row < end; row += ROWS) {
-        const unsigned char *rows = data + (size_t)row * weight->row_bytes;
-        int n_rows = end - row < ROWS ? (int)(end - row) : ROWS;
+    for (int64_t row = begin; row < end; row++)
         for (int32_t t = 0; t < x->n_tokens; t++) {
             const struct input_row input = {x->q + t * x->n_cols, x->scale + t * n_blocks, x->sum + t * n_blocks,
                                             x->second_sum + t * n_blocks, n_blocks};
-            float value[ROWS];
-            if (n_rows == ROWS)
-                dot_words(type, ROWS, rows, weight->row_bytes, &input, value);
-            else
-                for (int r = 0; r < n_rows; r++)
-                    dot_words(type, 1, rows + (size_t)r * weight->row_bytes, weight->row_bytes, &input, value + r);
-            for (int r = 0; r < n_rows; r++)
-                put(out, row + r, t, value[r]);
+            put(out, row, t, dot_words(type, data + (size_t)row * weight->row_bytes, &input));
         }
-    }
 }
 
 /* Unpacks n_rows rows to floats, one after another. */
