@@ -184,29 +184,41 @@ struct experts_job {
     const float *x;   /* row of pair p at x + p * x_stride; likewise its 16-bit form in cpu->activation */
     int64_t x_stride; /* 0: all pairs have one row */
     bool words;
+    struct deal deal;
 };
+
+/* Rows [begin, end) of product i of expert e, for all of its tokens. */
+static void multiply_expert(const struct experts_job *job, int thread, int32_t e, int32_t i, int64_t begin, int64_t end)
+{
+    const struct expert_plan *plan = &job->cpu->plan;
+    const struct weight *weight = job->products[i].weight;
+    int64_t first = plan->begin[e], row = job->x_stride ? first : 0;
+    struct activation x = job->cpu->activation;
+    x.n_tokens = plan->begin[e + 1] - plan->begin[e];
+    x.n_cols = weight->n_cols;
+    x.x = job->x + row * job->x_stride;
+    x.x_stride = job->x_stride;
+    if (job->words)
+        activation_skip(&x, row);
+    const struct matmul_out out = {job->products[i].out + first * weight->n_rows, weight->n_rows, NULL, false};
+    job->cpu->kernels->matmul(weight, e, begin, end, &x, &out, cpu_scratch(job->cpu, thread));
+}
 
 static void multiply_experts(void *context, int thread, int n_threads)
 {
-    const struct experts_job *job = context;
+    (void)n_threads;
+    struct experts_job *job = context;
     const struct expert_plan *plan = &job->cpu->plan;
-    for (int32_t e = 0; e < plan->n_expert; e++) {
-        int64_t first = plan->begin[e], n = plan->begin[e + 1] - first;
-        for (int32_t i = 0; n > 0 && i < job->n_products; i++) {
-            const struct weight *weight = job->products[i].weight;
-            int64_t begin, end, row = job->x_stride ? first : 0;
-            thread_share(weight->n_rows, 16, thread, n_threads, &begin, &end);
-            struct activation x = job->cpu->activation;
-            x.n_tokens = (int32_t)n;
-            x.n_cols = weight->n_cols;
-            x.x = job->x + row * job->x_stride;
-            x.x_stride = job->x_stride;
-            if (job->words)
-                activation_skip(&x, row);
-            const struct matmul_out out = {job->products[i].out + first * weight->n_rows, weight->n_rows, NULL, false};
-            job->cpu->kernels->matmul(weight, e, begin, end, &x, &out, cpu_scratch(job->cpu, thread));
+    int64_t part = deal_next(&job->deal), first = 0;
+    for (int32_t e = 0; e < plan->n_expert; e++)
+        for (int32_t i = 0; plan->begin[e] < plan->begin[e + 1] && i < job->n_products; i++) {
+            int64_t begin, end, n_rows = job->products[i].weight->n_rows, n_parts = deal_parts(&job->deal, n_rows);
+            for (; part < first + n_parts; part = deal_next(&job->deal)) {
+                deal_part(&job->deal, n_rows, part - first, &begin, &end);
+                multiply_expert(job, thread, e, i, begin, end);
+            }
+            first += n_parts;
         }
-    }
 }
 
 struct gather_job {
@@ -253,11 +265,15 @@ void cpu_matmul_experts(struct backend *backend, const struct product *products,
     if (plan->n_tokens == 0)
         return;
     bool is_shared = x_by_token && plan->n_tokens == 1;
-    struct experts_job job = {cpu, products, n_products, x, is_shared ? 0 : n_cols, false};
+    struct experts_job job = {cpu, products, n_products, x, is_shared ? 0 : n_cols, false, {0}};
     if (x_by_token && !is_shared && !(job.x = gather(cpu, x, n_cols)))
         return;
-    for (int32_t i = 0; i < n_products; i++)
+    int64_t rows_of_expert = 0;
+    for (int32_t i = 0; i < n_products; i++) {
         job.words |= cpu->kernels->takes_words(products[i].weight->type);
+        rows_of_expert += products[i].weight->n_rows;
+    }
+    job.deal = deal_rows(rows_of_expert * plan->n_used, thread_pool_size(cpu->pool));
     int64_t n_rows = is_shared ? 1 : (int64_t)plan->n_tokens * plan->n_used;
     const struct activation_source source = {job.x, n_rows, n_cols, n_rows, n_cols, 0};
     if (job.words && !cpu_prepare_words(cpu, &source))

@@ -75,17 +75,23 @@ struct matmul_job {
     const struct product *products;
     int32_t n_products;
     struct activation x;
+    struct deal deal;
 };
 
 static void multiply_rows(void *context, int thread, int n_threads)
 {
-    const struct matmul_job *job = context;
+    (void)n_threads;
+    struct matmul_job *job = context;
+    int64_t part = deal_next(&job->deal), first = 0;
     for (int32_t i = 0; i < job->n_products; i++) {
         const struct product *product = &job->products[i];
         struct matmul_out out = {product->out, product->weight->n_rows, floats_of(product->bias), product->accumulate};
-        int64_t begin, end;
-        thread_share(product->weight->n_rows, ROW_GRAIN, thread, n_threads, &begin, &end);
-        job->cpu->kernels->matmul(product->weight, 0, begin, end, &job->x, &out, cpu_scratch(job->cpu, thread));
+        int64_t begin, end, n_parts = deal_parts(&job->deal, product->weight->n_rows);
+        for (; part < first + n_parts; part = deal_next(&job->deal)) {
+            deal_part(&job->deal, product->weight->n_rows, part - first, &begin, &end);
+            job->cpu->kernels->matmul(product->weight, 0, begin, end, &job->x, &out, cpu_scratch(job->cpu, thread));
+        }
+        first += n_parts;
     }
 }
 
@@ -93,21 +99,22 @@ void cpu_matmul(struct backend *backend, const struct product *products, int32_t
                 int32_t n_tokens)
 {
     struct cpu_backend *cpu = cpu_of(backend);
-    int64_t n_cols = products[0].weight->n_cols, n_numbers = 0;
+    int64_t n_cols = products[0].weight->n_cols, n_rows = 0;
     bool words = false;
     for (int32_t i = 0; i < n_products; i++) {
         words |= n_tokens <= cpu->kernels->few_tokens && cpu->kernels->takes_words(products[i].weight->type);
-        n_numbers += products[i].weight->n_rows * n_cols * n_tokens;
+        n_rows += products[i].weight->n_rows;
     }
     const struct activation_source source = {x, n_tokens, n_cols, n_tokens, n_cols, 0};
     if (words && !cpu_prepare_words(cpu, &source))
         return;
-    struct matmul_job job = {cpu, products, n_products, cpu->activation};
+    struct matmul_job job = {cpu, products, n_products, cpu->activation,
+                             deal_rows(n_rows, thread_pool_size(cpu->pool))};
     job.x.n_tokens = n_tokens;
     job.x.n_cols = n_cols;
     job.x.x = x;
     job.x.x_stride = n_cols;
-    cpu_run(cpu, (size_t)n_numbers, multiply_rows, &job);
+    cpu_run(cpu, (size_t)(n_rows * n_cols * n_tokens), multiply_rows, &job);
 }
 
 /* ---- a matrix for each head ---- */

@@ -2,6 +2,8 @@
 #ifndef FATHOM_ENGINE_CPU_PRIVATE_H
 #define FATHOM_ENGINE_CPU_PRIVATE_H
 
+#include <stdatomic.h>
+
 #include "engine/backend.h"
 #include "engine/cpu_kernels.h"
 #include "engine/threads.h"
@@ -67,6 +69,38 @@ static inline float *cpu_scratch(const struct cpu_backend *cpu, int thread)
 
 /* Runs on all threads, or on this one alone where there are few numbers to compute. */
 void cpu_run(struct cpu_backend *cpu, size_t n_numbers, thread_fn *job, void *context);
+
+/* Parts of a job that threads take as they come to them: cores that others slow down take fewer.  The parts are numbered
+ * from 0; what a part computes must not depend on who takes it. */
+struct deal {
+    atomic_llong next;
+    int64_t grain; /* rows of a part */
+};
+
+/* For n_rows rows in all.  Parts are whole panels of rows, and there are several for each thread. */
+static inline struct deal deal_rows(int64_t n_rows, int n_threads)
+{
+    enum { PANEL = 16, PARTS = 8 };
+    int64_t grain = n_rows / ((int64_t)n_threads * PARTS) / PANEL * PANEL;
+    return (struct deal){.grain = grain > PANEL ? grain : PANEL};
+}
+
+static inline int64_t deal_next(struct deal *deal)
+{
+    return atomic_fetch_add_explicit(&deal->next, 1, memory_order_relaxed);
+}
+
+/* Rows [*begin, *end) of n_rows are part number `part`. */
+static inline void deal_part(const struct deal *deal, int64_t n_rows, int64_t part, int64_t *begin, int64_t *end)
+{
+    *begin = part * deal->grain;
+    *end = *begin + deal->grain < n_rows ? *begin + deal->grain : n_rows;
+}
+
+static inline int64_t deal_parts(const struct deal *deal, int64_t n_rows)
+{
+    return (n_rows + deal->grain - 1) / deal->grain;
+}
 
 /* Aligned to 64 bytes; NULL where there is no memory. */
 void *cpu_alloc_aligned(size_t n, size_t width);

@@ -2,7 +2,7 @@
  *
  * The caller is thread 0.  A join is a barrier: thread_pool_run returns when every thread has returned.  Between runs the
  * others spin for some microseconds, since a decode forks several hundred times a token, and then sleep: an idle program
- * uses no CPU.  Work is split by thread_share, so who computes what depends on nothing but the number of threads. */
+ * uses no CPU.  thread_share splits even work; large products are dealt in parts instead (cpu_private.h). */
 #ifndef FATHOM_ENGINE_THREADS_H
 #define FATHOM_ENGINE_THREADS_H
 
