@@ -40,6 +40,12 @@ static bool fits(const struct needs *needs)
     return needs->available == 0 || needs->total <= needs->available;
 }
 
+/* A file whose architecture is unknown here does not say what a cache would take. */
+static bool are_known(const struct model_info *info)
+{
+    return info->is_supported && info->kv_bytes_per_token > 0;
+}
+
 /* Nothing but numbers, as far as all of it could be read. */
 static bool is_sound(const struct weights_report *report)
 {
@@ -53,11 +59,13 @@ static void add_memory(cJSON *object, const struct model_info *info, const struc
     cJSON *memory = cJSON_CreateObject();
     json_add_integer(memory, "context", needs->n_ctx);
     json_add_integer(memory, "weights", (int64_t)needs->weights);
-    json_add_integer(memory, "kv", (int64_t)needs->kv);
-    json_add_integer(memory, "kv_per_token", (int64_t)info->kv_bytes_per_token);
-    json_add_integer(memory, "work", (int64_t)needs->work);
     json_add_integer(memory, "available", (int64_t)needs->available);
-    json_add(memory, "fits", cJSON_CreateBool(fits(needs)));
+    if (are_known(info)) {
+        json_add_integer(memory, "kv", (int64_t)needs->kv);
+        json_add_integer(memory, "kv_per_token", (int64_t)info->kv_bytes_per_token);
+        json_add_integer(memory, "work", (int64_t)needs->work);
+        json_add(memory, "fits", cJSON_CreateBool(fits(needs)));
+    }
     json_add(object, "memory", memory);
 }
 
@@ -182,6 +190,10 @@ static void print_memory(struct output *out, const struct model_info *info, cons
     size_format(needs->kv, kv, sizeof kv);
     size_format(needs->work, work, sizeof work);
     size_format(needs->available, available, sizeof available);
+    if (!are_known(info)) {
+        output_printf(out, "%-14s%s weights; what else it would need is not known\n", "memory", weights);
+        return;
+    }
     output_printf(out, "%-14s%s weights + %s cache at a context of %lld (%llu bytes a token)\n", "memory", weights, kv,
                   (long long)needs->n_ctx, (unsigned long long)info->kv_bytes_per_token);
     output_printf(out, "%-14s+ %s to compute in\n", "", work);

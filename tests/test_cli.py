@@ -406,6 +406,16 @@ def info_checks_the_weights():
 
 
 @test
+def info_does_not_guess_what_an_unknown_model_needs():
+    path = write("unknown.gguf", gguf_of(1, bytes(4096)))
+    result = run("info", "--json", path).json()
+    equal((result["supported"], sorted(result["memory"])), (False, ["available", "context", "weights"]))
+    text = succeeds(run("info", path)).decode()
+    check(" weights; what else it would need is not known\n" in text, text)
+    check("fits here" not in text and "compute" not in text, text)
+
+
+@test
 def a_check_can_be_interrupted():
     rows = 4 << 20
     path = write("large.gguf", gguf_of(rows, b""))
