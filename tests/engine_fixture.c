@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "engine/sampler.h"
 #include "tests/synth.h"
 
 static struct engine *open_path(const char *path, const char *cpu, int n_threads)
@@ -59,6 +60,16 @@ void sync_all(struct session *session, const struct tokens *tokens, struct sync_
     struct error error = {0};
     if (session_sync(session, tokens->ids, tokens->n, report, &error))
         fail_msg("%s", error.text);
+}
+
+double *next_logprobs(struct engine *engine, struct session *session)
+{
+    int32_t n_vocab = engine_n_vocab(engine);
+    double *logprobs = calloc((size_t)n_vocab, sizeof *logprobs);
+    assert_non_null(logprobs);
+    for (int32_t id = 0; id < n_vocab; id++)
+        logprobs[id] = logits_logprob(session_logits(session), n_vocab, id);
+    return logprobs;
 }
 
 struct tokens continue_greedily(struct engine *engine, struct session *session, size_t n)

@@ -11,6 +11,8 @@ struct engine *open_small(const char *shape, const char *cpu, int n_threads);
 struct session *open_session(struct engine *engine, struct session_options options);
 /* report may be NULL. */
 void sync_all(struct session *session, const struct tokens *tokens, struct sync_report *report);
+/* Log-probabilities (n_vocab) of the token that comes next; yours to free. */
+double *next_logprobs(struct engine *engine, struct session *session);
 /* Greedy tokens that follow the session's logits, appended to the session: at most n, up to the model's end. */
 struct tokens continue_greedily(struct engine *engine, struct session *session, size_t n);
 

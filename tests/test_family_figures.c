@@ -12,6 +12,7 @@
 #include <cjson/cJSON.h>
 
 #include "engine/engine.h"
+#include "tests/engine_fixture.h"
 #include "tests/gguf_writer.h"
 #include "tests/synth.h"
 #include "tests/synth_shapes.h"
@@ -120,11 +121,7 @@ static double *logprobs_after(struct engine *engine, const int32_t *ids, size_t 
     struct error error = {0};
     if (session_open(engine, &options, &session, &error) || session_sync(session, ids, n, NULL, &error))
         fail_msg("%s", error.text);
-    int32_t n_vocab = engine_n_vocab(engine);
-    double *logprobs = calloc((size_t)n_vocab, sizeof *logprobs);
-    assert_non_null(logprobs);
-    for (int32_t id = 0; id < n_vocab; id++)
-        logprobs[id] = logits_logprob(session_logits(session), n_vocab, id);
+    double *logprobs = next_logprobs(engine, session);
     session_close(session);
     return logprobs;
 }

@@ -62,11 +62,7 @@ static double *logprobs_after(struct engine *engine, int32_t n, int32_t n_single
     sync_all(session, &ids, NULL);
     for (int32_t i = 0; i < n_single; i++)
         assert_int_equal(session_append(session, ids.ids[ids.n + (size_t)i], NULL), STATUS_OK);
-    int32_t n_vocab = engine_n_vocab(engine);
-    double *logprobs = calloc((size_t)n_vocab, sizeof *logprobs);
-    assert_non_null(logprobs);
-    for (int32_t id = 0; id < n_vocab; id++)
-        logprobs[id] = logits_logprob(session_logits(session), n_vocab, id);
+    double *logprobs = next_logprobs(engine, session);
     session_close(session);
     tokens_deinit(&ids);
     return logprobs;
