@@ -2,20 +2,9 @@
  *
  * Invariant: cells [0, tokens.n) of the cache hold exactly what the model computes of tokens.  logits belong to the last
  * token where has_logits is set.  Whatever changes tokens keeps both, or clears has_logits. */
-#include "engine/engine_private.h"
-#include "engine/forward.h"
+#include "engine/session_private.h"
 
 #include <stdlib.h>
-
-struct session {
-    struct engine *engine;
-    struct session_options options;
-    struct kvcache cache;
-    struct workspace workspace;
-    struct tokens tokens;
-    float *logits; /* (n_vocab) */
-    bool has_logits;
-};
 
 enum { MAX_SLICE = 8192, SCORE_SLICE = 128 };
 
