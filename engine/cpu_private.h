@@ -132,6 +132,13 @@ static inline void activation_skip(struct activation *x, int64_t n_rows)
 /* Fills cpu->activation with the 16-bit form of all rows, one after another.  False where there is no memory. */
 bool cpu_prepare_words(struct cpu_backend *cpu, const struct activation_source *source);
 
+/* ---- cpu_attention.c ---- */
+
+void cpu_kv_store(struct backend *backend, struct kvcache *cache, int32_t layer, int32_t first_cell, int32_t n_tokens,
+                  const float *keys, const float *values);
+void cpu_attention(struct backend *backend, float *out, const float *q, const struct kvcache *cache, int32_t layer,
+                   const struct attention_settings *s);
+
 /* ---- cpu_expand.c ---- */
 
 void cpu_expand(struct backend *backend, struct kvcache *out, const struct kvcache *cache, int32_t layer,
