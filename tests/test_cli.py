@@ -2,6 +2,7 @@
 """Drives the built program as a user would: what it prints, where, with which exit status, and how fast.
 
 Needs FATHOM_PROGRAM (build/fathom) and FATHOM_TEST_MODEL (the default model's GGUF), nothing but Python's standard library.
+The machine may be busy: what has to be fast is tried again before it counts as slow, and no test hopes to be in time.
 Arguments choose tests by a part of their name.  The last line is `N passed, M failed`."""
 
 import json
@@ -19,6 +20,8 @@ import sys
 import tempfile
 import time
 import traceback
+
+import endless
 
 PROGRAM = os.path.abspath(os.environ.get("FATHOM_PROGRAM", "build/fathom"))
 MODEL = os.path.abspath(os.environ.get("FATHOM_TEST_MODEL", "missing.gguf"))
@@ -49,8 +52,17 @@ def environment(**more):
 
 
 class Result:
-    def __init__(self, status, out, err, seconds):
-        self.status, self.out, self.err, self.seconds = status, out, err, seconds
+    def __init__(self, status, out, err, seconds, again=None):
+        self.status, self.out, self.err, self.seconds, self.again = status, out, err, seconds, again
+
+    def within(self, seconds):
+        """That it was done in time, this once or in one of a few more tries."""
+        if IS_SANITIZED:
+            return
+        taken = [self.seconds]
+        while taken[-1] >= seconds and len(taken) < 4:
+            taken.append(self.again().seconds)
+        check(taken[-1] < seconds, f"took {taken} s")
 
     def json(self):
         check(self.status == 0, f"status {self.status}: {self.err!r}")
@@ -62,7 +74,8 @@ def run(*words, stdin=b"", env=None, timeout=600 if IS_SANITIZED else 120, **mor
     started = time.monotonic()
     done = subprocess.run([PROGRAM, *words], input=stdin, capture_output=True, timeout=timeout,
                           env=environment(**(env or {})), **more)
-    return Result(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+    return Result(done.returncode, done.stdout, done.stderr, time.monotonic() - started,
+                  lambda: run(*words, stdin=stdin, env=env, timeout=timeout, **more))
 
 
 def check(condition, message="it does not hold"):
@@ -80,7 +93,8 @@ def fails(result, status, pattern=None, seconds=None):
     equal(result.out, b"")
     check(re.fullmatch(rb"fathom: [^\n]+\n", result.err), f"not one line: {result.err!r}")
     check(not pattern or re.search(pattern, result.err.decode()), f"{result.err!r} has no {pattern!r}")
-    check(not seconds or IS_SANITIZED or result.seconds < seconds, f"took {result.seconds:.2f} s")
+    if seconds:
+        result.within(seconds)
 
 
 def succeeds(result):
@@ -417,13 +431,13 @@ def info_does_not_guess_what_an_unknown_model_needs():
 
 @test
 def a_check_can_be_interrupted():
-    rows = 4 << 20
+    rows = 256 << 20
     path = write("large.gguf", gguf_of(rows, b""))
-    os.truncate(path, os.path.getsize(path) + rows * 4096)  # zeros that take no space
+    os.truncate(path, os.path.getsize(path) + rows * 4096)  # a terabyte of zeros, which take no space
     result = interrupted(["info", "--check", "-t", "1", path], False)
-    os.unlink(path)
     equal((result.status, result.out, result.err), (130, b"", b""))
-    check(IS_SANITIZED or result.seconds < 1, f"took {result.seconds:.2f} s")
+    result.within(1)
+    os.unlink(path)
 
 
 @test
@@ -506,6 +520,17 @@ def closed_descriptors_do_no_harm():
         check(done.returncode in (0, 3), done)
 
 
+def minds_interrupts(process):
+    """Waits until the program has a handler of SIGINT, which before would just end it."""
+    for _ in range(6000):
+        with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+            caught = int(re.search(r"^SigCgt:\s*(\w+)$", file.read(), re.M)[1], 16)
+        if caught >> (signal.SIGINT - 1) & 1:
+            return
+        time.sleep(0.01)
+    raise AssertionError("SIGINT is never handled")
+
+
 def interrupted(words, wait_for, stdin=subprocess.DEVNULL):
     # A process started in the background by a shell ignores SIGINT, and so would we.
     process = subprocess.Popen([PROGRAM, *words], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -513,23 +538,26 @@ def interrupted(words, wait_for, stdin=subprocess.DEVNULL):
     if wait_for:
         select.select([process.stdout], [], [], 60)
     else:
-        time.sleep(1)
+        minds_interrupts(process)
+        time.sleep(1)  # so that it is well into its work; at any moment the result must be the same
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    return Result(process.returncode, out, err, time.monotonic() - started)
+    out, err = process.communicate(timeout=120)
+    return Result(process.returncode, out, err, time.monotonic() - started, lambda: interrupted(words, wait_for, stdin))
 
 
 @test
 def an_interrupt_is_status_130():
-    big = write("big.txt", b"hello world, " * 20000)
-    for words, wait_for, stdin in ((["-p", "Tell me a very long story.", "--temp", "0", "--no-save"], True, subprocess.DEVNULL),
-                                   (["perplexity", "-f", big], False, subprocess.DEVNULL), (["bench", "-r", "100"], False, subprocess.DEVNULL),
-                                   (["tokenize"], False, subprocess.PIPE)):
+    big = write("big.txt", b"hello world, " * 200000)
+    model = endless.make(MODEL, os.path.join(ROOT, "endless.gguf"))
+    for words, wait_for, stdin in ((["-p", "Tell me a story.", "-m", model, "--temp", "0", "--no-save"], True, subprocess.DEVNULL),
+                                   (["perplexity", "-f", big], False, subprocess.DEVNULL),
+                                   (["bench", "-r", "1000"], False, subprocess.DEVNULL), (["tokenize"], False, subprocess.PIPE)):
         result = interrupted(words, wait_for, stdin)
         equal(result.status, 130)
         check(b"fathom:" not in result.err, result.err)
-        check(result.seconds < (20 if IS_SANITIZED else 2), f"{words} took {result.seconds:.2f} s")
+        result.within(2)
+    os.unlink(model)
 
 
 @test

@@ -71,7 +71,10 @@ static void test_what_cannot_tell_how_far_it_is(void **state)
     open_pipe(&progress, PROGRESS_LINE);
     progress_begin(&progress, "loading a\x1b[31mb");
     wait_for_output();
-    assert_memory_equal(seen, "\rloading a^[[31mb, 0 s\x1b[K", 25);
+    assert_memory_equal(seen, "\rloading a^[[31mb, ", 19);
+    size_t digits = strspn(seen + 19, "0123456789"); /* 0, or more on a busy machine */
+    assert_true(digits > 0);
+    assert_memory_equal(seen + 19 + digits, " s\x1b[K", 5);
     progress_end(&progress);
     progress_end(&progress);
     close_pipe(&progress);

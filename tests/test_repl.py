@@ -8,11 +8,14 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import fcntl
 import time
 
 import pyte
+
+import endless
 
 PROGRAM = os.environ["FATHOM_PROGRAM"]
 MODEL = os.environ["FATHOM_TEST_MODEL"]
@@ -85,13 +88,26 @@ def run(*words, text="", **options):
     return subprocess.run([PROGRAM, *words], input=text, capture_output=True, text=True, timeout=120, **options)
 
 
-def repl():
-    terminal = Terminal("repl", *COMMON, "-n", "12")
+def starting():
+    """How long it takes until the first prompt is there."""
     begun = time.monotonic()
+    terminal = Terminal("repl", *COMMON, "--no-save")
+    terminal.at_prompt()
+    taken = time.monotonic() - begun
+    terminal.type("\x04")
+    return taken if terminal.status() == 0 else float("inf")
+
+
+def repl():
+    taken = []
+    while len(taken) < 4 and (not taken or taken[-1] >= 5):  # again, where something else took the machine
+        taken.append(starting())
+    check(taken[-1] < 5, "it starts soon", taken)
+
+    terminal = Terminal("repl", *COMMON, "-n", "12")
     check(terminal.at_prompt(), "a prompt appears", terminal.text())
     lines = terminal.text().split("\n")
     check(len(lines) <= 4 and "SmolLM2" in lines[0] and "/help" in lines[1], "three lines at most before it", lines)
-    check(time.monotonic() - begun < 5, "and soon", time.monotonic() - begun)
 
     terminal.type("What is the capital of France?\r")
     check(terminal.wait(lambda text: "a second; read" in text), "the answer ends", terminal.text())
@@ -121,14 +137,16 @@ def repl():
     check(terminal.status() == 0, "Ctrl-D leaves")
 
 
-def interrupt():
-    terminal = Terminal("repl", *COMMON, "--resume")
+def interrupt(model):
+    """On a model that doesn't end its answers by itself, however slow the machine or different its kernels."""
+    endless.make(MODEL, model)
+    terminal = Terminal("repl", "-m", model, "--temp", "0", "--resume")
     terminal.at_prompt()
     check("conversation 1, 2 questions" in terminal.text(), "--resume says where it goes on", terminal.text())
     terminal.type("Count from one to one thousand, in words.\r")
-    terminal.wait(lambda text: len(text.split("in words.")[-1]) > 10)
+    check(terminal.wait(lambda text: re.search(r"in words\.\s+\S", text)), "an answer begins", terminal.text())
     terminal.type("\x03")
-    check(terminal.wait(lambda text: "; stopped" in text, 20), "Ctrl-C stops the answer", terminal.text())
+    check(terminal.wait(lambda text: "; stopped" in text), "Ctrl-C stops the answer", terminal.text())
     check(terminal.at_prompt(), "and not the program", terminal.text())
     terminal.type("/quit\r")
     check(terminal.status() == 0, "/quit leaves")
@@ -153,8 +171,10 @@ def prompt():
                           capture_output=True, text=True, timeout=120)
     check(len(pipe.stdout) == 10 and not pipe.stderr, "a reader that leaves makes no noise", pipe)
 
-    child = subprocess.Popen([PROGRAM, "-p", "Count from one to one thousand, in words.", *COMMON], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+def interrupt_prompt(model):
+    child = subprocess.Popen([PROGRAM, "-p", "Count from one to one thousand, in words.", "-m", model, "--temp", "0"],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     first = os.read(child.stdout.fileno(), 1)
     child.send_signal(signal.SIGINT)
     rest, error = child.communicate(timeout=60)
@@ -162,7 +182,9 @@ def prompt():
           (child.returncode, first + rest, error))
 
 
-repl()
-interrupt()
-prompt()
+with tempfile.TemporaryDirectory() as folder:
+    repl()
+    interrupt(os.path.join(folder, "endless.gguf"))
+    prompt()
+    interrupt_prompt(os.path.join(folder, "endless.gguf"))
 sys.exit(failed)

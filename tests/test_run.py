@@ -43,8 +43,8 @@ class Terminal:
             os.execvp(command[0], command)
 
     def wait_for(self, text, start=0):
-        """Whether text appears behind position start of what was seen, within ten seconds."""
-        end = time.monotonic() + 10
+        """Whether text appears behind position start of what was seen, within a minute."""
+        end = time.monotonic() + 60
         while text not in self.seen[start:]:
             readable, _, _ = select.select([self.fd], [], [], max(0, end - time.monotonic()))
             if not readable:
