@@ -148,7 +148,7 @@ static enum status prepare(struct bench *bench, struct error *error)
     options.progress = NULL; /* told per measurement */
     enum status status = session_open(bench->engine, &options, &bench->session, error);
     if (status == STATUS_OK)
-        bench->kv_per_token = session_kv_bytes(bench->session) / (uint64_t)n_ctx;
+        bench->kv_per_token = session_kv_bytes_per_token(bench->session);
     return status;
 }
 

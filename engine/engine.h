@@ -226,9 +226,19 @@ enum status session_open(struct engine *engine, const struct session_options *op
                          struct error *error);
 void session_close(struct session *session);
 
+/* Another session with the same tokens, cells, logits and options, at once: cells lie in the same memory until one of the
+ * two overwrites or adds to them, and no token is evaluated again.  Both go their own ways, forks may be forked, and they
+ * are closed in any order; all of them belong to the thread of the first. */
+enum status session_fork(const struct session *session, struct session **out, struct error *error);
+
 int32_t session_n_ctx(const struct session *session);
 const int32_t *session_tokens(const struct session *session, size_t *n); /* borrowed; n is n_past */
+
+/* Memory that cells take, in whole pieces of some pages: only those that were written do, and those of session_kv_shared_bytes
+ * are held by forks, too. */
 size_t session_kv_bytes(const struct session *session);
+size_t session_kv_shared_bytes(const struct session *session);
+size_t session_kv_bytes_per_token(const struct session *session);
 
 struct sync_report {
     size_t n_reused, n_evaluated;

@@ -5,8 +5,40 @@
 #include "engine/session_private.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { MAX_SLICE = 8192, SCORE_SLICE = 128 };
+
+/* Without cells and workspace. */
+static enum status session_new(struct engine *engine, const struct session_options *options, struct session **out,
+                               struct error *error)
+{
+    struct session *session = calloc(1, sizeof *session);
+    if (!session)
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    session->engine = engine;
+    session->options = *options;
+    session->logits = calloc((size_t)engine_n_vocab(engine), sizeof *session->logits);
+    /* Room for every token that can come: so that appending one never fails between cells and tokens. */
+    session->tokens.ids = calloc((size_t)options->n_ctx, sizeof *session->tokens.ids);
+    session->tokens.capacity = session->tokens.ids ? (size_t)options->n_ctx : 0;
+    if (!session->logits || !session->tokens.ids) {
+        session_close(session);
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    }
+    *out = session;
+    return STATUS_OK;
+}
+
+static enum status make_workspace(struct session *session, struct error *error)
+{
+    session->shared = calloc(1, sizeof *session->shared);
+    if (!session->shared)
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    session->shared->n_users = 1;
+    return workspace_init(&session->shared->workspace, session->engine->backend, session->engine->model,
+                          session->options.n_slice, session->options.expand_from, error);
+}
 
 enum status session_open(struct engine *engine, const struct session_options *options, struct session **out,
                          struct error *error)
@@ -26,23 +58,14 @@ enum status session_open(struct engine *engine, const struct session_options *op
                          settled.expand_from);
     if (settled.n_slice > settled.n_ctx)
         settled.n_slice = settled.n_ctx;
-    struct session *session = calloc(1, sizeof *session);
-    if (!session)
-        return error_set(error, STATUS_MEMORY, "out of memory");
-    session->engine = engine;
-    session->options = settled;
-    session->logits = calloc((size_t)h->n_vocab, sizeof *session->logits);
-    /* Room for every token that can come: so that appending one never fails between cells and tokens. */
-    session->tokens.ids = calloc((size_t)settled.n_ctx, sizeof *session->tokens.ids);
-    session->tokens.capacity = session->tokens.ids ? (size_t)settled.n_ctx : 0;
-    enum status status =
-        session->logits && session->tokens.ids ? STATUS_OK : error_set(error, STATUS_MEMORY, "out of memory");
+    struct session *session;
+    enum status status = session_new(engine, &settled, &session, error);
+    if (status)
+        return status;
+    status = kvcache_init(&session->cache, settled.kv, settled.n_ctx, h->n_layer, h->n_head_kv, h->cache_k, h->cache_v,
+                          h->kv_lora_rank ? h->kv_lora_rank : h->n_embd_head_v, error);
     if (!status)
-        status = kvcache_init(&session->cache, settled.kv, settled.n_ctx, h->n_layer, h->n_head_kv, h->cache_k,
-                              h->cache_v, h->kv_lora_rank ? h->kv_lora_rank : h->n_embd_head_v, error);
-    if (!status)
-        status = workspace_init(&session->workspace, engine->backend, engine->model, settled.n_slice,
-                                settled.expand_from, error);
+        status = make_workspace(session, error);
     if (status) {
         session_close(session);
         return status;
@@ -51,11 +74,35 @@ enum status session_open(struct engine *engine, const struct session_options *op
     return STATUS_OK;
 }
 
+enum status session_fork(const struct session *session, struct session **out, struct error *error)
+{
+    struct session *fork;
+    enum status status = session_new(session->engine, &session->options, &fork, error);
+    if (status)
+        return status;
+    status = kvcache_fork(&session->cache, (int32_t)session->tokens.n, &fork->cache, error);
+    if (status) {
+        session_close(fork);
+        return status;
+    }
+    tokens_append_all(&fork->tokens, session->tokens.ids, session->tokens.n);
+    fork->shared = session->shared;
+    fork->shared->n_users++;
+    fork->has_logits = session->has_logits;
+    if (fork->has_logits)
+        memcpy(fork->logits, session->logits, (size_t)engine_n_vocab(session->engine) * sizeof *fork->logits);
+    *out = fork;
+    return STATUS_OK;
+}
+
 void session_close(struct session *session)
 {
     if (!session)
         return;
-    workspace_deinit(&session->workspace);
+    if (session->shared && --session->shared->n_users == 0) {
+        workspace_deinit(&session->shared->workspace);
+        free(session->shared);
+    }
     kvcache_deinit(&session->cache);
     tokens_deinit(&session->tokens);
     free(session->logits);
@@ -75,7 +122,19 @@ const int32_t *session_tokens(const struct session *session, size_t *n)
 
 size_t session_kv_bytes(const struct session *session)
 {
-    return session->cache.n_bytes;
+    return kvcache_held(&session->cache, NULL);
+}
+
+size_t session_kv_shared_bytes(const struct session *session)
+{
+    size_t n_shared;
+    kvcache_held(&session->cache, &n_shared);
+    return n_shared;
+}
+
+size_t session_kv_bytes_per_token(const struct session *session)
+{
+    return (session->cache.k_row_bytes + session->cache.v_row_bytes) * (size_t)session->cache.n_layer;
 }
 
 const float *session_logits(const struct session *session)
@@ -98,8 +157,10 @@ static enum status evaluate(struct session *session, const int32_t *ids, int32_t
 {
     const struct slice_of_tokens slice = {ids, n, (int32_t)session->tokens.n, n_logits};
     session->has_logits = false;
-    enum status status = forward_slice(session->engine->model, &session->workspace, &session->cache, &slice,
-                                       session->options.cancel, logits, error);
+    enum status status = kvcache_write(&session->cache, slice.first, n, error);
+    if (!status)
+        status = forward_slice(session->engine->model, &session->shared->workspace, &session->cache, &slice,
+                               session->options.cancel, logits, error);
     if (status)
         return status;
     tokens_append_all(&session->tokens, ids, (size_t)n);
@@ -184,7 +245,7 @@ enum status session_score(struct session *session, const int32_t *ids, size_t n,
     enum status status = check_ids(session, ids, n, error);
     int32_t n_slice = session->options.n_slice < SCORE_SLICE ? session->options.n_slice : SCORE_SLICE;
     if (!status)
-        status = workspace_reserve_logits(&session->workspace, session->engine->model, n_slice, error);
+        status = workspace_reserve_logits(&session->shared->workspace, session->engine->model, n_slice, error);
     if (status)
         return status;
     float *logits = calloc((size_t)n_slice * (size_t)n_vocab, sizeof *logits);

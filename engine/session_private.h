@@ -5,11 +5,17 @@
 #include "engine/engine_private.h"
 #include "engine/forward.h"
 
+/* What is needed only while tokens are evaluated, which sessions that were forked from each other do by turns. */
+struct shared_workspace {
+    struct workspace workspace;
+    size_t n_users;
+};
+
 struct session {
     struct engine *engine;
     struct session_options options;
     struct kvcache cache;
-    struct workspace workspace;
+    struct shared_workspace *shared;
     struct tokens tokens;
     float *logits; /* (n_vocab) */
     bool has_logits;

@@ -375,7 +375,13 @@ const int32_t *session_tokens(const struct session *session, size_t *n)
 
 size_t session_kv_bytes(const struct session *session)
 {
-    return (size_t)session->options.n_ctx * 1024;
+    return session->tokens.n * session_kv_bytes_per_token(session);
+}
+
+size_t session_kv_bytes_per_token(const struct session *session)
+{
+    (void)session;
+    return 1024;
 }
 
 static bool is_cancelled(const struct session *session)
