@@ -10,4 +10,7 @@
 enum status cpu_backend_new(struct thread_pool *pool, const char *cpu, struct backend **out, struct error *error);
 const char *cpu_backend_kernels(const struct backend *backend);
 
+/* Multiply-adds of bytes a second that all threads together do at most, with nothing read from memory. */
+enum status cpu_measure_compute(struct backend *backend, double *multiply_adds, struct error *error);
+
 #endif

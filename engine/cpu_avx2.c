@@ -199,6 +199,7 @@ const struct cpu_kernels cpu_avx2_kernels = {
     .attention = attention,
     .silu_gate = silu_gate,
     .gelu = gelu,
+    .multiply_bytes = cpu_multiply_bytes_avx2,
 };
 
 #endif

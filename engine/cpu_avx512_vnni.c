@@ -203,6 +203,7 @@ const struct cpu_kernels cpu_avx512_vnni_kernels = {
     .attention = attention,
     .silu_gate = silu_gate,
     .gelu = gelu,
+    .multiply_bytes = cpu_multiply_bytes_avx512_vnni,
 };
 
 #endif

@@ -69,6 +69,9 @@ struct cpu_kernels {
     void (*attention)(const struct attention_tile *tile, float *scratch);
     void (*silu_gate)(float *gate, const float *up, size_t n); /* gate = silu(gate) · up */
     void (*gelu)(float *x, size_t n);                          /* its tanh form (Hendrycks & Gimpel 2016) */
+    /* Multiplies bytes that stand in registers and sums them up, by the fastest instructions it has for that, so many
+     * times; gives the number of multiply-adds.  A yardstick for what the CPU can do at most (cpu_peak.c). */
+    int64_t (*multiply_bytes)(int64_t n_rounds);
 };
 
 extern const struct cpu_kernels cpu_scalar_kernels;
@@ -78,6 +81,9 @@ bool cpu_has_avx2(void);
 extern const struct cpu_kernels cpu_avx2_kernels;
 bool cpu_has_avx512_vnni(void);
 extern const struct cpu_kernels cpu_avx512_vnni_kernels;
+/* Their multiply_bytes. */
+int64_t cpu_multiply_bytes_avx2(int64_t n_rounds);
+int64_t cpu_multiply_bytes_avx512_vnni(int64_t n_rounds);
 #endif
 
 /* The i-th set, best first; NULL at the end. */

@@ -211,6 +211,11 @@ enum status engine_measure_bandwidth(struct engine *engine, double *bytes_per_se
     return memory_measure_bandwidth(engine->pool, bytes_per_second, error);
 }
 
+enum status engine_measure_compute(struct engine *engine, double *multiply_adds_per_second, struct error *error)
+{
+    return cpu_measure_compute(engine->backend, multiply_adds_per_second, error);
+}
+
 uint64_t engine_memory_available(void)
 {
     return memory_available();

@@ -44,6 +44,9 @@ struct model_info {
     uint64_t n_params, n_active, n_bytes;
     uint64_t bytes_per_token_weights; /* read to decode one token */
     uint64_t kv_bytes_per_token;      /* with the KV type asked for */
+    /* Weights that a token's activations are multiplied with: in the layers, and for its logits, which of a prompt only the
+     * last token needs. */
+    uint64_t multiply_adds_layers, multiply_adds_logits;
     int32_t n_ctx_train, n_vocab;
     bool has_fim;
     bool is_supported; /* false: why says what is in the way of running it */
@@ -177,6 +180,10 @@ int32_t engine_default_context(const struct engine *engine, enum kv_type kv);
 
 /* Bytes a second that all threads together read from memory (the best of several passes over a buffer larger than caches). */
 enum status engine_measure_bandwidth(struct engine *engine, double *bytes_per_second, struct error *error);
+
+/* Multiply-adds of bytes a second that all threads together do at most, on registers alone: by the fastest such instructions
+ * of the instruction set in force. */
+enum status engine_measure_compute(struct engine *engine, double *multiply_adds_per_second, struct error *error);
 
 /* ---- vocabulary ---- */
 

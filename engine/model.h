@@ -128,8 +128,9 @@ struct model {
     struct layer *layers;                        /* n_layer */
     uint64_t n_params, n_active;                 /* all numbers; those that one token's evaluation uses */
     uint64_t bytes_per_token;                    /* weight bytes read to decode one token */
-    int32_t n_lora_rank;                         /* the greatest rank of its adapters; 0: none */
-    struct arena arena;                          /* layers, names, and the weights that were made at load */
+    uint64_t multiply_adds_layers, multiply_adds_logits; /* of one token; of the logits after it */
+    int32_t n_lora_rank;                                 /* the greatest rank of its adapters; 0: none */
+    struct arena arena;                                  /* layers, names, and the weights that were made at load */
 };
 
 enum model_use {

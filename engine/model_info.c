@@ -141,6 +141,8 @@ enum status model_info_new(const char *path, const struct gguf *gguf, const stru
     if (model) {
         info->n_active = model->n_active;
         info->bytes_per_token_weights = model->bytes_per_token;
+        info->multiply_adds_layers = model->multiply_adds_layers;
+        info->multiply_adds_logits = model->multiply_adds_logits;
         info->kv_bytes_per_token =
             kv_bytes_per_token(kv, model->hparams.n_layer, model->hparams.cache_k, model->hparams.cache_v);
         info->n_ctx_train = model->hparams.n_ctx_train;

@@ -287,6 +287,7 @@ void model_count(struct model *model)
     model->n_active = model->n_params;
     const struct weight *output = model->output.data ? &model->output : &model->token_embd;
     model->bytes_per_token = model->token_embd.row_bytes + model->output_norm.mat_bytes + output->mat_bytes;
+    model->multiply_adds_logits = (uint64_t)(output->n_rows * output->n_cols);
     for (int32_t i = 0; i < model->hparams.n_layer; i++)
         for (size_t k = 0; k < N_LAYER_ROWS; k++) {
             const struct weight *weight = weight_at(&model->layers[i], &layer_rows[k]);
@@ -294,6 +295,8 @@ void model_count(struct model *model)
                 continue;
             int64_t used = is_of_experts(&layer_rows[k]) ? experts->n_used : weight->n_mats;
             model->bytes_per_token += weight->mat_bytes * (uint64_t)used;
+            if (weight->n_rows > 1)
+                model->multiply_adds_layers += (uint64_t)used * (uint64_t)(weight->n_rows * weight->n_cols);
             model->n_active -= (uint64_t)(weight->n_mats - used) * (uint64_t)(weight->n_rows * weight->n_cols);
         }
 }

@@ -158,6 +158,8 @@ static void fill_info(struct model_info *info, const char *path, enum kv_type kv
                                 .n_active = 1000000,
                                 .n_bytes = 2000000,
                                 .bytes_per_token_weights = 2000000,
+                                .multiply_adds_layers = 600000,
+                                .multiply_adds_logits = 200000,
                                 .kv_bytes_per_token = kv == KV_F32 ? 2048 : 1024,
                                 .n_ctx_train = 8192,
                                 .n_vocab = FAKE_N_VOCAB,
@@ -281,6 +283,14 @@ enum status engine_measure_bandwidth(struct engine *engine, double *bytes_per_se
     (void)engine;
     (void)error;
     *bytes_per_second = 10e9;
+    return STATUS_OK;
+}
+
+enum status engine_measure_compute(struct engine *engine, double *multiply_adds_per_second, struct error *error)
+{
+    (void)engine;
+    (void)error;
+    *multiply_adds_per_second = 1e9;
     return STATUS_OK;
 }
 
