@@ -2,12 +2,41 @@
 #include "app/machine.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 uint64_t machine_peak_memory(void)
 {
     struct rusage usage;
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
+}
+
+void machine_cpu_name(struct buffer *out)
+{
+    char line[256];
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    bool is_found = false;
+    while (file && !is_found && fgets(line, sizeof line, file)) {
+        const char *colon = strchr(line, ':');
+        is_found = colon && strncmp(line, "model name", 10) == 0;
+        if (is_found)
+            buffer_append(out, colon + 1 + (colon[1] == ' '), strcspn(colon + 1 + (colon[1] == ' '), "\n"));
+    }
+    if (file)
+        fclose(file);
+}
+
+int machine_processors(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (int)n : 1;
+}
+
+uint64_t machine_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
 }
 
 void size_format(uint64_t bytes, char *out, size_t size)

@@ -7,6 +7,11 @@
 /* The most memory this process has had at a time, in bytes. */
 uint64_t machine_peak_memory(void);
 
+/* Appends what the processor calls itself, "AMD EPYC 9R14"; nothing where the system doesn't say. */
+void machine_cpu_name(struct buffer *out);
+int machine_processors(void);  /* hardware threads that are on */
+uint64_t machine_memory(void); /* all there is, in bytes */
+
 /* "98.4 MB": decimal units, three digits. */
 void size_format(uint64_t bytes, char *out, size_t size);
 

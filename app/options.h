@@ -47,7 +47,12 @@ enum option_id {
     OPTION_PREFILL,
     OPTION_DECODE,
     OPTION_DEPTH,
+    OPTION_FULL,
     OPTION_REPEAT,
+    OPTION_PEER,
+    OPTION_COMPARE,
+    OPTION_TOLERANCE,
+    OPTION_KV_COST,
     OPTION_FORMAT,
     OPTION_CHECK,
     OPTION_LIMIT, /* number of rows */
@@ -148,7 +153,12 @@ struct settings {
     int64_t top;
     const char *file;
     struct number_list prefill, decode, depth;
+    bool full;
     int64_t repeat;
+    const char *peer;    /* NULL: none; "": by $PYTHON, else python3 */
+    const char *compare; /* a file */
+    double tolerance;    /* percent */
+    bool kv_cost;
     int format; /* enum setting_format */
     bool check;
 };

@@ -16,99 +16,7 @@
 #include "app/config.h"
 #include "app/machine.h"
 #include "app/manual.h"
-#include "tests/fake_engine.h"
-
-/* ---- running a command as main would ---- */
-
-struct result {
-    enum exit_status status;
-    struct output out, err; /* in memory */
-    cJSON *json;            /* of out, where it is JSON */
-};
-
-static char model_path[] = "/tmp/fathom-test-model-XXXXXX";
-static atomic_bool cancel;
-
-static struct result run(const char *const *words)
-{
-    struct result result = {.out = {.fd = -1}, .err = {.fd = -1}};
-    struct settings settings;
-    struct command_line line;
-    struct progress progress;
-    struct error error;
-    size_t n = 0, word;
-    while (words[n])
-        n++;
-    assert_int_equal(settings_init(&settings, &error), STATUS_OK);
-    settings.model = model_path;
-    command_line_find_word(words, n, &word);
-    assert_true(word < n);
-    const struct command *command = command_find(words[word]);
-    assert_non_null(command);
-    progress_init(&progress, -1, PROGRESS_NONE);
-    enum status status = command_line_parse(words, n, word, command->name, command->options, command->n_options,
-                                            &settings, &line, &error);
-    struct command_context context = {.command = command,
-                                      .settings = &settings,
-                                      .arguments = line.arguments,
-                                      .n_arguments = line.n_arguments,
-                                      .in = STDIN_FILENO,
-                                      .out = &result.out,
-                                      .err = &result.err,
-                                      .cancel = &cancel,
-                                      .progress = &progress};
-    result.status = status == STATUS_OK ? command->run(&context) : command_fail(&context, &error, NULL);
-    progress_deinit(&progress);
-    settings_deinit(&settings);
-    if (settings.json || *buffer_text(&result.out.pending) == '{')
-        result.json = cJSON_Parse(buffer_text(&result.out.pending));
-    return result;
-}
-
-static void release(struct result *result)
-{
-    cJSON_Delete(result->json);
-    output_deinit(&result->out);
-    output_deinit(&result->err);
-}
-
-#define RUN(...) run((const char *const[]){__VA_ARGS__, NULL})
-
-/* Output, no complaint, status 0. */
-static void expect_output(const char *const *words, const char *output)
-{
-    struct result result = run(words);
-    assert_string_equal(buffer_text(&result.out.pending), output);
-    assert_string_equal(buffer_text(&result.err.pending), "");
-    assert_int_equal(result.status, EXIT_DONE);
-    release(&result);
-}
-
-/* One line on err, nothing on out. */
-static void expect_failure(const char *const *words, enum exit_status status, const char *line)
-{
-    struct result result = run(words);
-    assert_int_equal(result.out.pending.size, 0);
-    assert_string_equal(buffer_text(&result.err.pending), line);
-    assert_int_equal(result.status, status);
-    release(&result);
-}
-
-#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-static double number(const cJSON *object, const char *key)
-{
-    const cJSON *node = cJSON_GetObjectItemCaseSensitive(object, key);
-    assert_true(cJSON_IsNumber(node));
-    return node->valuedouble;
-}
-
-static const char *text(const cJSON *object, const char *key)
-{
-    const cJSON *node = cJSON_GetObjectItemCaseSensitive(object, key);
-    assert_true(cJSON_IsString(node));
-    return node->valuestring;
-}
+#include "tests/command_fixture.h"
 
 /* Makes stdin give bytes. */
 static void set_stdin(const char *bytes, size_t size)
@@ -120,14 +28,6 @@ static void set_stdin(const char *bytes, size_t size)
     assert_int_equal(lseek(fileno(file), 0, SEEK_SET), 0);
     assert_int_equal(dup2(fileno(file), STDIN_FILENO), STDIN_FILENO);
     fclose(file);
-}
-
-static int reset(void **state)
-{
-    (void)state;
-    fake_engine_reset();
-    atomic_store(&cancel, false);
-    return 0;
 }
 
 /* ---- tokenize ---- */
@@ -312,7 +212,7 @@ static void perplexity_refuses_what_it_cannot_score(void **state)
     expect_failure(WORDS("perplexity", "-f", text_path, "-c", "4"), EXIT_INTERRUPTED, "");
 }
 
-/* ---- info, models, bench, config ---- */
+/* ---- info, models, config ---- */
 
 static void info_gives_the_contracts_keys(void **state)
 {
@@ -339,39 +239,6 @@ static void info_gives_the_contracts_keys(void **state)
     release(&result);
     expect_failure(WORDS("info", "/nonexistent/m.gguf"), EXIT_FAILED,
                    "fathom: /nonexistent/m.gguf: no such file (fathom models lists what is here)\n");
-}
-
-static void bench_gives_the_contracts_keys(void **state)
-{
-    (void)state;
-    fake_engine.decode_us = 1000;
-    struct result result = RUN("bench", "--json", "--prefill", "4,8", "--decode", "5", "--depth", "0,100", "-r", "2");
-    assert_int_equal(result.status, EXIT_DONE);
-    assert_string_equal(text(result.json, "model"), "fake");
-    assert_string_equal(text(result.json, "backend"), "cpu");
-    assert_int_equal((int)number(result.json, "threads"), 2);
-    const cJSON *prefill = cJSON_GetObjectItem(result.json, "prefill"),
-                *decode = cJSON_GetObjectItem(result.json, "decode");
-    assert_int_equal(cJSON_GetArraySize(prefill), 2);
-    assert_int_equal((int)number(cJSON_GetArrayItem(prefill, 1), "n"), 8);
-    assert_int_equal(cJSON_GetArraySize(decode), 2);
-    assert_int_equal((int)number(cJSON_GetArrayItem(decode, 1), "depth"), 100);
-    double speed = number(cJSON_GetArrayItem(decode, 0), "tok_s");
-    assert_true(speed > 10 && speed < 1000); /* a token takes a millisecond and some */
-    /* Weights, and 1 kB for each of the two tokens in the middle of five. */
-    assert_int_equal((int)number(result.json, "bytes_per_token"), 2000000 + 2 * 1024);
-    assert_true(number(result.json, "bandwidth_gb_s") == 10);
-    double share = (2000000 + 2 * 1024) * speed / 10e9;
-    assert_true(fabs(number(result.json, "bandwidth_share") - share) < 1e-3);
-    assert_true(number(result.json, "load_ms") > 0 && number(result.json, "peak_rss_mb") > 0);
-    release(&result);
-}
-
-static void bench_stops_when_interrupted(void **state)
-{
-    (void)state;
-    atomic_store(&cancel, true);
-    expect_failure(WORDS("bench"), EXIT_INTERRUPTED, "");
 }
 
 static void config_says_where_values_come_from(void **state)
@@ -631,8 +498,6 @@ int main(void)
         cmocka_unit_test_setup(perplexity_puts_bos_first_in_every_chunk, reset),
         cmocka_unit_test_setup(perplexity_refuses_what_it_cannot_score, reset),
         cmocka_unit_test_setup(info_gives_the_contracts_keys, reset),
-        cmocka_unit_test_setup(bench_gives_the_contracts_keys, reset),
-        cmocka_unit_test_setup(bench_stops_when_interrupted, reset),
         cmocka_unit_test_setup(config_says_where_values_come_from, reset),
         cmocka_unit_test_setup(config_output_is_a_configuration, reset),
         cmocka_unit_test_setup(a_model_that_fails_is_one_line, reset),

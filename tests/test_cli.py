@@ -456,6 +456,100 @@ def bench_measures():
 
 
 @test
+def bench_is_compared_with_an_earlier_run():
+    small = ["bench", "--prefill", "4", "--decode", "2", "-r", "1"]
+    old = succeeds(run(*small, "--json"))
+    path = write("old.json", old)
+    result = run("bench", "-r", "1", "--compare", path, "--tolerance", "100", "--json")
+    check(not result.err, result.err)
+    lines = result.json()["compared"]
+    equal([(line["what"], line["n"], line["depth"]) for line in lines],
+          [("prefill", 4, 0), ("first token", 20, 4), ("alone", 20, 0), ("decode", 2, 0)])
+    check(all(line["ratio"] > 0 and not line["slower"] for line in lines))
+    faster = json.loads(old)
+    faster["decode"][0]["tok_s"] *= 1e6
+    result = run("bench", "-r", "1", "--compare", write("faster.json", json.dumps(faster).encode()))
+    equal((result.status, result.err), (1, b""))
+    check(b"  slower\n" in result.out, result.out)
+    fails(run("bench", "--compare", write("none.json", b"{}")), 3, "none.json: no result of bench --json")
+
+
+@test
+def bench_runs_beside_a_peer():
+    """assets/bench_peer.py itself, on a module that says of every call how long it takes."""
+    fake = write("peer/llama_cpp.py", PEER_MODULE)
+    env = {"PYTHON": sys.executable, "PYTHONPATH": os.path.dirname(fake)}
+    words = ["bench", "--prefill", "3000", "--decode", "2", "--depth", "5", "-r", "1", "--peer", "--json", "-t", "1"]
+    done = run(*words, env=env)
+    check(not done.err, done.err)
+    result = done.json()
+    equal((result["peer"]["name"], result["peer"]["version"]), ("llama.cpp", "0.fake"))
+    # A call takes 20 ms without flash attention and 40 with it: the faster one counts.  3000 tokens are two calls.
+    for key, tok_s in (("prefill", 3000 / 0.04), ("decode", 1 / 0.02)):
+        check(0.3 * tok_s < result[key][0]["peer_tok_s"] <= tok_s, result[key])
+    check(20 <= result["first_token"][0]["peer_ms"] < 60, result["first_token"])
+    fails(run("bench", "--peer", env={"PYTHON": sys.executable, "PYTHONPATH": ROOT + "/nowhere"}), 3, "No module named 'llama_cpp'.*pip")
+    fails(run("bench", "--peer", env={**env, "FAKE_PEER": "fails"}), 3, "llama.cpp: llama_decode gave 7")
+    fails(run("bench", "--peer", env={**env, "FAKE_PEER": "refuses"}), 3, "llama.cpp does not load this model")
+
+
+PEER_MODULE = b'''
+import os, time
+__version__ = "0.fake"
+LLAMA_FLASH_ATTN_TYPE_ENABLED, LLAMA_FLASH_ATTN_TYPE_DISABLED = 1, 0
+class Bag:
+    pass
+class Batch:
+    def __init__(self, n):
+        self.token, self.pos, self.n_seq_id, self.logits = [0] * n, [0] * n, [0] * n, [0] * n
+        self.seq_id = [[None] for _ in range(n)]
+class Context:
+    def __init__(self, params):
+        self.params, self.cells = params, []
+def llama_backend_init(): pass
+def llama_model_default_params(): return Bag()
+def llama_context_default_params(): return Bag()
+def llama_model_load_from_file(path, params):
+    assert isinstance(path, bytes) and params.use_mmap and params.n_gpu_layers == 0
+    return None if os.environ.get("FAKE_PEER") == "refuses" else Bag()
+def llama_model_get_vocab(model): return model
+def llama_vocab_n_tokens(vocab): return 49152
+def llama_init_from_model(model, params):
+    assert params.n_threads == params.n_threads_batch == 1 or os.environ.get("FAKE_PEER")
+    assert params.type_k == params.type_v == 1
+    return Context(params)
+def llama_batch_init(n, embd, n_seq): return Batch(n)
+def llama_get_memory(context): return context
+def llama_memory_clear(context, data): context.cells = []
+def llama_memory_seq_rm(context, seq, begin, end):
+    assert (seq, end) == (0, -1)
+    del context.cells[begin:]
+    return True
+def llama_synchronize(context): pass
+def llama_decode(context, batch):
+    n = batch.n_tokens
+    assert batch.pos[:n] == list(range(len(context.cells), len(context.cells) + n)), "a gap in the positions"
+    assert len(context.cells) + n <= context.params.n_ctx and all(0 <= id < 49152 for id in batch.token[:n])
+    assert not any(batch.logits[: n - 1]) and all(ids == [0] for ids in batch.seq_id[:n])
+    context.cells += batch.token[:n]
+    time.sleep(0.04 if context.params.flash_attn_type else 0.02)
+    return 7 if os.environ.get("FAKE_PEER") == "fails" else 0
+'''
+
+
+@test
+def bench_tells_what_the_cache_costs():
+    text = write("cost.txt", b"The quick brown fox jumps over the lazy dog, and the dog sleeps on. " * 12)
+    result = run("bench", "--kv-cost", "-f", text, "-c", "64", "--json").json()
+    costs = {entry["kv"]: entry for entry in result["kv_cost"]}
+    plain = run("perplexity", "-f", text, "-c", "64", "--json").json()
+    equal(costs["f16"]["ppl"], plain["ppl"])
+    equal(costs["f16"]["ratio"], 1)
+    check(abs(costs["q8_0"]["ratio"] - 1) < 0.05 and abs(costs["f32"]["ratio"] - 1) < 0.01, costs)
+    check(costs["q8_0"]["bytes_per_token"] < costs["f16"]["bytes_per_token"] < costs["f32"]["bytes_per_token"], costs)
+
+
+@test
 def only_one_thread_or_two_the_same_answer():
     answers = [run("-p", "Name three colours.", "--temp", "0", "-n", "12", "--no-save", "-t", n, "--json").json()["text"]
                for n in ("1", "2")]

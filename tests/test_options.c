@@ -82,8 +82,8 @@ static void initial_values_are_those_of_the_contract(void **state)
     assert_true(settings.temp == 0.7);
     assert_int_equal(settings.max_tokens, -1);
     assert_int_equal(settings.slice, 256);
-    assert_int_equal(settings.prefill.n, 1);
-    assert_int_equal(settings.prefill.items[0], 128);
+    assert_int_equal(settings.prefill.n, 2);
+    assert_int_equal(settings.prefill.items[0], 16);
     assert_int_equal(settings.depth.items[0], 0);
     for (int i = 0; i < OPTION_LIMIT; i++)
         assert_false(settings_is_given(&settings, (enum option_id)i));
