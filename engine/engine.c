@@ -96,6 +96,32 @@ static enum status load_file(struct engine *engine, struct gguf *gguf, const str
     return engine->bos && engine->eos ? STATUS_OK : error_set(error, STATUS_MEMORY, "out of memory");
 }
 
+/* What results depend on beside the model's file. */
+static enum status identify_rest(struct engine *engine, const struct engine_options *options, struct error *error)
+{
+    struct model_identity *rest = &engine->identity;
+    const char *kernels = cpu_backend_kernels(engine->backend);
+    enum status status = STATUS_OK;
+    model_identity_add(rest, FATHOM_VERSION, strlen(FATHOM_VERSION));
+    model_identity_add(rest, kernels, strlen(kernels));
+    for (size_t i = 0; !status && i < options->n_loras; i++) {
+        model_identity_add(rest, &options->loras[i].scale, sizeof options->loras[i].scale);
+        status = model_identity_add_file(rest, options->loras[i].path, error);
+    }
+    return status;
+}
+
+struct model_identity engine_identity(struct engine *engine)
+{
+    if (!engine->is_identified) {
+        struct model_identity all = model_identity_of(engine->model->gguf);
+        model_identity_add(&all, &engine->identity, sizeof engine->identity);
+        engine->identity = all;
+        engine->is_identified = true;
+    }
+    return engine->identity;
+}
+
 static enum status load(struct engine *engine, struct gguf *gguf, const struct engine_options *options,
                         struct error *error)
 {
@@ -105,6 +131,8 @@ static enum status load(struct engine *engine, struct gguf *gguf, const struct e
     for (size_t i = 0; i < options->n_loras; i++)
         if ((status = lora_add(engine->model, options->loras[i].path, options->loras[i].scale, error)))
             return status;
+    if ((status = identify_rest(engine, options, error)))
+        return status;
     status = find_chat(engine->model->gguf, options->chat_template, &engine->chat, &engine->chat_error);
     if (status && options->chat_template)
         return error_set(error, status, "%s", engine->chat_error.text);

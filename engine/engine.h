@@ -247,6 +247,33 @@ size_t session_kv_bytes(const struct session *session);
 size_t session_kv_shared_bytes(const struct session *session);
 size_t session_kv_bytes_per_token(const struct session *session);
 
+/* ---- sessions on disk ---- */
+
+/* Names all that cells depend on but the tokens: model, adapters, KV type, instruction set, version of this program. */
+struct session_key {
+    char text[40];
+};
+struct session_key session_key(const struct session *session);
+
+/* What a file is called, behind its own name, until it is whole.  Unless somebody holds its lock (flock) nobody will finish it. */
+#define SESSION_UNFINISHED ".tmp"
+
+/* Writes tokens and cells to path, mode 0600; STATUS_RANGE without tokens.  A file that is there stays until the new one is
+ * whole.  Not forced to disk: after a loss of power it may be damaged, which restoring finds. */
+enum status session_save(const struct session *session, const char *path, struct error *error);
+
+/* Appends the tokens of a saved session.  STATUS_UNSUPPORTED where its cells are not such as this session has (session_key),
+ * STATUS_FORMAT where it is damaged, STATUS_NOT_FOUND, STATUS_IO. */
+enum status session_saved_tokens(const struct session *session, const char *path, struct tokens *out,
+                                 struct error *error);
+
+/* Makes the session hold the first n tokens of a saved one, or all where there are fewer, without evaluating any; what it has
+ * of them already stays.  There are no logits then: sync with a token more, or with the last one again.  Errors as above,
+ * STATUS_RANGE beyond the context; the session then holds a beginning of the tokens it had, or of those that were asked for. */
+enum status session_restore(struct session *session, const char *path, size_t n, struct error *error);
+
+/* ---- evaluating ---- */
+
 struct sync_report {
     size_t n_reused, n_evaluated;
 };

@@ -1,10 +1,11 @@
-/* engine_private: what engine.c and session.c share, and tests may know. */
+/* engine_private: what engine.c and session*.c share, and tests may know. */
 #ifndef FATHOM_ENGINE_ENGINE_PRIVATE_H
 #define FATHOM_ENGINE_ENGINE_PRIVATE_H
 
 #include "engine/backend.h"
 #include "engine/engine.h"
 #include "engine/model.h"
+#include "engine/model_identity.h"
 #include "engine/threads.h"
 #include "engine/tokenizer.h"
 
@@ -16,9 +17,14 @@ struct engine {
     struct thread_pool *pool;
     struct backend *backend;
     struct model_info *info;
-    char *bos, *eos; /* texts for chat rendering */
+    char *bos, *eos;                /* texts for chat rendering */
+    struct model_identity identity; /* of what cells depend on: before is_identified without the model */
+    bool is_identified;
     double load_ms;
 };
+
+/* Which model, adapters, instruction set and version of the program this is.  Reads some pages of the model the first time. */
+struct model_identity engine_identity(struct engine *engine);
 
 /* engine_open on a container that is open already, in memory for instance.  Takes ownership of gguf, also on failure;
  * options->model_path only stands in messages. */
