@@ -8,6 +8,36 @@
 
 #include "app/chat_print.h"
 #include "app/models.h"
+#include "app/saved.h"
+
+/* A question that is being answered. */
+struct asking {
+    struct chat *chat;
+    struct chat_print print;
+    bool is_dialogue;
+};
+
+/* Saving what was evaluated takes a moment, so it waits until a conversation is left, but not for more than so many tokens. */
+enum { MOST_UNSAVED = 2048 };
+
+/* ---- what was evaluated ---- */
+
+/* A cache: where it can't be kept, the next program reads the conversation again. */
+static void keep_evaluated(struct chat *chat)
+{
+    if (chat->session && chat->is_saving && chat->n_unsaved)
+        (void)saved_keep(chat->session, chat->id, NULL);
+    chat->n_unsaved = 0;
+}
+
+/* Only for what was said before: the same question then gives the same answer to the last bit, whatever was asked earlier. */
+static void find_evaluated(void *context, const struct tokens *prompt)
+{
+    const struct asking *asking = context;
+    const struct chat *chat = asking->chat;
+    if (chat->conversation.n > 1)
+        saved_restore(chat->engine, chat->session, prompt);
+}
 
 /* ---- the model ---- */
 
@@ -67,6 +97,7 @@ enum status chat_switch_model(struct chat *chat, const char *model, struct error
     struct settings settings = *chat->context->settings;
     settings.model = model;
     struct engine *engine;
+    keep_evaluated(chat);
     /* Two caches may be more than the memory holds, so the present one goes first. */
     session_close(chat->session);
     chat->session = NULL;
@@ -156,8 +187,10 @@ enum status chat_load(struct chat *chat, const char *name, struct error *error)
     enum status status = chat_need_store(chat, error);
     if (status == STATUS_OK)
         status = store_find(chat->store, name, &id, error);
-    if (status == STATUS_OK)
-        status = store_load(chat->store, id, &chat->conversation, error);
+    if (status != STATUS_OK)
+        return status;
+    keep_evaluated(chat);
+    status = store_load(chat->store, id, &chat->conversation, error);
     if (status != STATUS_OK)
         return status;
     chat->id = id;
@@ -169,6 +202,7 @@ enum status chat_load(struct chat *chat, const char *name, struct error *error)
 
 void chat_reset(struct chat *chat)
 {
+    keep_evaluated(chat);
     conversation_clear(&chat->conversation);
     chat->id = 0;
     chat->n_messages = 0;
@@ -205,6 +239,7 @@ enum status chat_open(const struct command_context *context, struct chat *chat, 
 
 void chat_close(struct chat *chat)
 {
+    keep_evaluated(chat);
     store_close(chat->store);
     conversation_deinit(&chat->conversation);
     session_close(chat->session);
@@ -213,12 +248,6 @@ void chat_close(struct chat *chat)
 }
 
 /* ---- a question and its answer ---- */
-
-struct asking {
-    struct chat *chat;
-    struct chat_print print;
-    bool is_dialogue;
-};
 
 void chat_print_dim(const struct chat *chat, const char *text)
 {
@@ -338,6 +367,7 @@ enum status chat_ask(struct chat *chat, struct slice question, struct slice pipe
                                    .cancel = context->cancel,
                                    .on_text = show_text,
                                    .on_notice = show_notice,
+                                   .on_prompt = find_evaluated,
                                    .context = &asking};
     *result = (struct turn_result){0};
     enum status status = conversation_ask(&chat->conversation, question, piped, error);
@@ -347,10 +377,13 @@ enum status chat_ask(struct chat *chat, struct slice question, struct slice pipe
     begin_saving(chat);
     status = answer(chat, &options, result, error);
     end_saving(chat);
+    chat->n_unsaved += result->n_evaluated + result->n_tokens;
     progress_end(context->progress);
     chat_print_end_line(&asking.print);
     if (settings->json && status == STATUS_OK)
         print_json(chat, result, before);
     chat_print_deinit(&asking.print);
+    if (is_dialogue && chat->n_unsaved > MOST_UNSAVED)
+        keep_evaluated(chat);
     return status;
 }

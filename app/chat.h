@@ -18,6 +18,7 @@ struct chat {
     bool is_saving;      /* false after --no-save, and after the store failed */
     int64_t id;          /* of the conversation in the store; 0: none yet */
     size_t n_messages;   /* those that the store has */
+    size_t n_unsaved;    /* tokens that were evaluated since the session was saved */
     uint64_t seed, n_turns;
     bool is_ascii; /* the terminal takes no UTF-8 */
 };

@@ -8,6 +8,7 @@
 
 #include "app/clipboard.h"
 #include "app/models.h"
+#include "app/saved.h"
 
 struct repl_command {
     const char *name, *argument, *help;
@@ -205,12 +206,16 @@ static void run_delete(struct repl *repl, const char *argument)
         status = store_find(chat->store, argument, &id, &error);
     if (status == STATUS_OK)
         status = store_delete(chat->store, id, &error);
+    if (status == STATUS_OK)
+        saved_delete(id);
     if (status != STATUS_OK) {
         say_error(repl, &error);
         return;
     }
-    if (id == chat->id)
+    if (id == chat->id) {
+        chat->n_unsaved = 0;
         chat_reset(chat);
+    }
     repl_say(repl, "deleted conversation %lld", (long long)id);
 }
 

@@ -279,6 +279,8 @@ static enum status run(struct turn *turn, struct error *error)
         status = turn_prompt_fit(&turn->prompt, error);
     if (status != STATUS_OK)
         return status;
+    if (turn->options->on_prompt)
+        turn->options->on_prompt(turn->options->context, &turn->prompt.tokens);
     size_t n_past;
     const int32_t *past = session_tokens(turn->session, &n_past);
     turn_prompt_splice(turn->prompt.engine, past, n_past, &turn->prompt.tokens);

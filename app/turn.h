@@ -18,6 +18,7 @@
  *    nothing of that.
  * 3. The session's tokens are the cache: as far as their text is the beginning of the new prompt's text they are taken as
  *    they are, sampled ids included, so that the answer before isn't read again because it would be tokenised differently.
+ *    Control tokens are taken for themselves alone: text that spells one never meets it.
  * 4. After a turn that did not fail before its first token the conversation has the answer as its last message: whole, or
  *    what there was of it when it was cancelled or failed. */
 #ifndef FATHOM_APP_TURN_H
@@ -48,6 +49,8 @@ struct turn_options {
     /* May be NULL.  on_text: answer or thought as it comes, whole code points; false ends the turn as if cancelled. */
     bool (*on_text)(void *context, enum text_part part, const char *text, size_t size);
     void (*on_notice)(void *context, const struct turn_notice *notice);
+    /* The prompt, before any of it is evaluated: whoever has a beginning of it in a file may put that into the session. */
+    void (*on_prompt)(void *context, const struct tokens *prompt);
     void *context;
 };
 

@@ -62,32 +62,53 @@ static enum status render(struct turn_prompt *prompt, struct error *error)
     return status == STATUS_OK ? tokens_status(&prompt->tokens, error) : status;
 }
 
-void turn_prompt_splice(const struct engine *engine, const int32_t *ids, size_t n, struct tokens *prompt)
+/* Control tokens have no text of their own: what somebody typed is none of them, however it is spelled. */
+static bool is_control(const struct engine *engine, int32_t id)
 {
-    /* Two walks over the same text, each ahead by turns; held is what the one ahead has left. */
-    size_t i = 0, j = 0;
+    return engine_piece(engine, id, false).size == 0;
+}
+
+size_t turn_prompt_match(const struct engine *engine, const int32_t *ids, size_t n, const struct tokens *prompt,
+                         size_t *n_covered)
+{
+    /* Two walks over the same text, each ahead by turns; a and b are what the one ahead has left. */
+    size_t i = 0, j = 0, matched = 0;
     struct slice a = {0}, b = {0};
-    while (i < n || a.size) {
-        while (!a.size && i < n)
-            a = engine_piece(engine, ids[i++], true);
-        if (!a.size)
-            break;
-        while (!b.size && j < prompt->n)
-            b = engine_piece(engine, prompt->ids[j++], true);
+    *n_covered = 0;
+    while (true) {
+        if (!a.size && !b.size) {
+            matched = i;
+            *n_covered = j;
+            if (i == n || j == prompt->n)
+                return matched;
+            if (is_control(engine, ids[i]) || is_control(engine, prompt->ids[j])) {
+                if (ids[i++] != prompt->ids[j++])
+                    return matched;
+                continue;
+            }
+        }
+        if ((!a.size && (i == n || is_control(engine, ids[i]))) ||
+            (!b.size && (j == prompt->n || is_control(engine, prompt->ids[j]))))
+            return matched;
+        a = a.size ? a : engine_piece(engine, ids[i++], false);
+        b = b.size ? b : engine_piece(engine, prompt->ids[j++], false);
         size_t common = a.size < b.size ? a.size : b.size;
-        if (common == 0)
-            return;
         if (memcmp(a.data, b.data, common) != 0)
-            return;
+            return matched;
         a = (struct slice){a.data + common, a.size - common};
         b = (struct slice){b.data + common, b.size - common};
     }
-    if (b.size || n == 0)
+}
+
+void turn_prompt_splice(const struct engine *engine, const int32_t *ids, size_t n, struct tokens *prompt)
+{
+    size_t covered, matched = turn_prompt_match(engine, ids, n, prompt, &covered);
+    if (matched == 0 || covered >= prompt->n) /* nothing new to evaluate: leave it to the session */
         return;
     struct tokens spliced = {0};
-    tokens_append_all(&spliced, ids, n);
-    tokens_append_all(&spliced, prompt->ids + j, prompt->n - j);
-    if (spliced.failed || j >= prompt->n) { /* nothing new to evaluate: leave it to the session */
+    tokens_append_all(&spliced, ids, matched);
+    tokens_append_all(&spliced, prompt->ids + covered, prompt->n - covered);
+    if (spliced.failed) {
         tokens_deinit(&spliced);
         return;
     }

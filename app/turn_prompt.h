@@ -23,9 +23,13 @@ enum status turn_prompt_fit(struct turn_prompt *prompt, struct error *error);
  * beside them, and fills tokens anew.  *dropped tells whether something was. */
 enum status turn_prompt_shrink(struct turn_prompt *prompt, size_t n_answer, bool *dropped, struct error *error);
 
-/* Where the text of the tokens ids (n) is the beginning of the prompt's text and ends at a border of its tokens, puts ids
- * in place of them.  They are the tokens in the session's cache: sampled, so they need not be those that the tokenizer
- * gives for the same text. */
+/* How many of the tokens ids (n), from the first on, are the beginning of the prompt's text, up to a border of tokens in
+ * both; *n_covered: as many tokens of the prompt are the same text.  Sampled ids need not be those that the tokenizer gives for
+ * the same text.  Control tokens only match themselves. */
+size_t turn_prompt_match(const struct engine *engine, const int32_t *ids, size_t n, const struct tokens *prompt,
+                         size_t *n_covered);
+
+/* Puts the tokens that match in place of those of the prompt.  They are those in the session's cache. */
 void turn_prompt_splice(const struct engine *engine, const int32_t *ids, size_t n, struct tokens *prompt);
 
 /* 1234567 as "1,234,567". */

@@ -488,4 +488,53 @@ enum status session_score(struct session *session, const int32_t *ids, size_t n,
     return tokens_status(&session->tokens, error);
 }
 
-/* ---- generation ---- */
+/* ---- sessions on disk ---- */
+
+struct session_key session_key(const struct session *session)
+{
+    (void)session;
+    struct session_key key;
+    snprintf(key.text, sizeof key.text, "%s", fake_engine.key ? fake_engine.key : "fake");
+    return key;
+}
+
+enum status session_save(const struct session *session, const char *path, struct error *error)
+{
+    FILE *file = fopen(path, "we");
+    if (!file)
+        return error_set(error, STATUS_IO, "%s: can't be written", path);
+    for (size_t i = 0; i < session->tokens.n; i++)
+        fprintf(file, "%d\n", session->tokens.ids[i]);
+    fake_engine.n_saves++;
+    return fclose(file) == 0 ? STATUS_OK : error_set(error, STATUS_IO, "%s: can't be written", path);
+}
+
+enum status session_saved_tokens(const struct session *session, const char *path, struct tokens *out,
+                                 struct error *error)
+{
+    (void)session;
+    FILE *file = fopen(path, "re");
+    char line[32];
+    enum status status = file ? STATUS_OK : error_set(error, STATUS_NOT_FOUND, "%s: no such file", path);
+    while (status == STATUS_OK && fgets(line, sizeof line, file)) {
+        char *end;
+        long id = strtol(line, &end, 10);
+        if (end == line || *end != '\n')
+            status = error_set(error, STATUS_FORMAT, "%s: damaged", path);
+        else
+            tokens_append(out, (int32_t)id);
+    }
+    if (file)
+        fclose(file);
+    return status == STATUS_OK ? tokens_status(out, error) : status;
+}
+
+enum status session_restore(struct session *session, const char *path, size_t n, struct error *error)
+{
+    tokens_clear(&session->tokens);
+    session->has_logits = false;
+    enum status status = session_saved_tokens(session, path, &session->tokens, error);
+    session->tokens.n = session->tokens.n < n ? session->tokens.n : n;
+    fake_engine.n_restores += status == STATUS_OK;
+    return status;
+}

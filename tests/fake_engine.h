@@ -7,6 +7,8 @@
  * has logit 10, the byte after it 9, every other 0.  So any sampling at temperature 0 is exact, and log-probabilities can
  * be worked out by hand.  Sampler, streams and templates are the real ones.
  *
+ * A saved session is a file of its tokens, each a line of digits.
+ *
  * Tests that link it are named tests/test_app_*.c; it stands in for the real engine there. */
 #ifndef FATHOM_TESTS_FAKE_ENGINE_H
 #define FATHOM_TESTS_FAKE_ENGINE_H
@@ -25,12 +27,13 @@ struct fake_engine {
     unsigned decode_us;          /* time one more token takes */
     enum status open_status;     /* what engine_open, model_info_read and vocabulary_open give where not OK */
     enum status sync_status;     /* what session_sync gives where not OK */
+    const char *key;             /* session_key; NULL: "fake" */
     size_t append_fails_after;   /* session_append fails with STATUS_NUMERIC after so many; 0: never */
     void (*on_append)(size_t n); /* called after the n-th append since the sync: a test may set its cancel flag there */
     void (*on_slice)(size_t done); /* called after each slice of a prompt */
 
     /* What the test reads. */
-    size_t n_opened, n_syncs, n_reused, n_evaluated;
+    size_t n_opened, n_syncs, n_reused, n_evaluated, n_saves, n_restores;
     struct tokens last_sync; /* the ids of the last session_sync */
 };
 

@@ -182,9 +182,80 @@ def interrupt_prompt(model):
           (child.returncode, first + rest, error))
 
 
+def saved_files():
+    folder = os.path.join(os.environ["XDG_STATE_HOME"], "fathom", "kv")
+    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+
+
+def numbers(terminal):
+    return [tuple(map(int, pair)) for pair in re.findall(r"read (\d+), reused (\d+)", terminal.text())]
+
+
+def resumed():
+    """A conversation that is opened again is read from its saved cells; where there are none, it is evaluated."""
+    text = "Remember these words: " + " ".join("word%d" % i for i in range(60)) + ". Say yes."
+    terminal = Terminal("repl", *COMMON, "-n", "4")
+    terminal.at_prompt()
+    terminal.type(text + "\r")
+    check(terminal.wait(lambda text: "a second; read" in text), "a long question is answered", terminal.text())
+    first = numbers(terminal)
+    terminal.at_prompt()
+    terminal.type("/quit\r")
+    check(terminal.status() == 0 and first and first[0][0] > 150, "and the program left", first)
+    check(len(saved_files()) >= 1 and all(name.endswith(".kv") for name in saved_files()), "its cells are saved", saved_files())
+
+    def go_on(name, reused, words=("--resume",)):
+        again = Terminal("repl", *COMMON, "-n", "4", *words)
+        again.at_prompt()
+        again.type("Go on.\r")
+        again.wait(lambda text: "a second; read" in text)
+        seen = numbers(again)
+        check(len(seen) == 1 and (seen[0][1] > 150 and seen[0][0] < 40) == reused, name, seen)
+        again.at_prompt()
+        return again
+
+    again = go_on("--resume reads what is saved", True)
+    again.type("/reset\r")
+    again.at_prompt()
+    again.type("/load\r")
+    again.wait(lambda text: re.search(r"\d+  20\d\d-", text))
+    last = max(int(number) for number in re.findall(r"(\d+)  20\d\d-", again.text()))
+    again.at_prompt()
+    again.type("/load %d\r" % last)
+    again.at_prompt()
+    again.type("Once more.\r")
+    again.wait(lambda text: len(numbers(again)) == 2)
+    check(numbers(again)[-1][1] > 180, "and so does /load", numbers(again))
+    again.at_prompt()
+    again.type("\x04")
+    again.status()
+
+    state = os.path.join(os.environ["XDG_STATE_HOME"], "fathom", "kv")
+    for name in saved_files():
+        with open(os.path.join(state, name), "r+b") as file:
+            file.seek(200)
+            file.write(b"\xff" * 8)
+    again = go_on("a damaged file is passed over", False)
+    again.type("\x04")
+    again.status()
+    check(len(saved_files()) >= 1, "and replaced", saved_files())
+    again = go_on("another KV type is evaluated anew", False, ("--resume", "--kv", "q8_0"))
+    again.type("/delete %d\r" % last)
+    again.wait(lambda text: "deleted conversation" in text)
+    again.at_prompt()
+    again.type("\x04")
+    again.status()
+    check(not [name for name in saved_files() if name.endswith("-%d.kv" % last)], "/delete deletes the cells, too",
+          saved_files())
+    before = saved_files()
+    run("-p", text, *COMMON, "-n", "4", "--no-save")
+    check(saved_files() == before, "--no-save keeps none", saved_files())
+
+
 with tempfile.TemporaryDirectory() as folder:
     repl()
     interrupt(os.path.join(folder, "endless.gguf"))
     prompt()
     interrupt_prompt(os.path.join(folder, "endless.gguf"))
+    resumed()
 sys.exit(failed)
