@@ -60,7 +60,7 @@ $(TESTS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/helpers.a $(BUILD)/libfathom.a
 	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(LIBS)
 # The tests of app/ run on a scripted engine, which takes the place of the archive's.
 $(filter $(BUILD)/tests/test_app_%,$(TESTS)): $(BUILD)/tests/fake_engine.o
-$(BUILD)/tests/tools/synth: $(BUILD)/tests/tools/synth_main.o $(BUILD)/tests/helpers.a $(BUILD)/libfathom.a
+$(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%_main.o $(BUILD)/tests/helpers.a $(BUILD)/libfathom.a
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 $(BUILD)/tests/helpers.a: $(HELPERS)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^

@@ -80,6 +80,8 @@ static void print_footnotes(const struct bench *bench)
     if (bench->peer)
         output_printf(out, " (llama.cpp in %.1f ms)", bench_peer_load_ms(bench->peer));
     output_printf(out, "; %s of memory at most\n", peak);
+    if (engine_reads_experts(bench->engine))
+        output_text(out, "the model is larger than memory: experts are read as they are chosen\n");
 }
 
 /* ---- bars ---- */
@@ -272,6 +274,7 @@ static void add_header(cJSON *object, const struct bench *bench)
     json_add_text(object, "cpu", engine_cpu_name(bench->engine));
     json_add_integer(object, "threads", engine_n_threads(bench->engine));
     json_add_text(object, "kv", buffer_text(&kv));
+    json_add(object, "reads_experts", cJSON_CreateBool(engine_reads_experts(bench->engine)));
     json_add_integer(object, "repeat", bench->context->settings->repeat);
     buffer_deinit(&kv);
 }

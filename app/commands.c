@@ -183,16 +183,27 @@ static enum status read_loras(const struct text_list *list, struct arena *texts,
     return STATUS_OK;
 }
 
+/* Where the use of a model's experts is kept; nothing is appended where there is no home. */
+static void find_profile(const char *model, struct buffer *out)
+{
+    const char *slash = strrchr(model, '/');
+    if (xdg_folder("XDG_CACHE_HOME", ".cache", out, NULL) == STATUS_OK)
+        buffer_printf(out, "/fathom/experts/%s", slash ? slash + 1 : model);
+    else
+        buffer_clear(out);
+}
+
 enum status settings_open_engine(const struct settings *settings, struct engine **out, struct error *error)
 {
     static const char *const backends[] = {[BACKEND_AUTO] = "auto", [BACKEND_CPU] = "cpu", [BACKEND_CUDA] = "cuda"};
-    struct buffer path = {0};
+    struct buffer path = {0}, profile = {0};
     struct engine_lora loras[MAX_LORAS];
     struct arena texts = {0};
     enum status status = models_resolve(settings->model, &path, error);
     if (status == STATUS_OK)
         status = read_loras(&settings->lora, &texts, loras, error);
     if (status == STATUS_OK) {
+        find_profile(buffer_text(&path), &profile);
         struct engine_options options = {.model_path = buffer_text(&path),
                                          .backend = backends[settings->backend],
                                          .cpu = settings->cpu,
@@ -200,11 +211,13 @@ enum status settings_open_engine(const struct settings *settings, struct engine 
                                          .n_threads = (int)settings->threads,
                                          .loras = loras,
                                          .n_loras = settings->lora.n,
-                                         .force = settings->force};
+                                         .force = settings->force,
+                                         .experts_profile = profile.size ? buffer_text(&profile) : NULL};
         status = engine_open(&options, out, error);
     }
     arena_deinit(&texts);
     buffer_deinit(&path);
+    buffer_deinit(&profile);
     return status;
 }
 

@@ -354,6 +354,11 @@ enum status cpu_backend_new(struct thread_pool *pool, const char *name, struct b
     return STATUS_OK;
 }
 
+void cpu_backend_set_residency(struct backend *backend, struct residency *residency)
+{
+    cpu_of(backend)->residency = residency;
+}
+
 const char *cpu_backend_kernels(const struct backend *backend)
 {
     return ((const struct cpu_backend *)(const void *)backend)->kernels->name;

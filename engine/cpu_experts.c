@@ -3,6 +3,7 @@
  * The choice is made for every token by itself; then pairs (a token at an expert) are sorted by expert, so that an expert's
  * weights are read once for all of its tokens.  Intermediate results stay in that order up to the weighted sum. */
 #include "engine/cpu_private.h"
+#include "engine/residency.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -264,6 +265,8 @@ void cpu_matmul_experts(struct backend *backend, const struct product *products,
     int64_t n_cols = products[0].weight->n_cols;
     if (plan->n_tokens == 0)
         return;
+    if (cpu->residency && residency_expect(cpu->residency, products[0].weight, plan->begin))
+        cpu_run(cpu, SIZE_MAX, residency_ask, cpu->residency);
     bool is_shared = x_by_token && plan->n_tokens == 1;
     struct experts_job job = {cpu, products, n_products, x, is_shared ? 0 : n_cols, false, {0}};
     if (x_by_token && !is_shared && !(job.x = gather(cpu, x, n_cols)))

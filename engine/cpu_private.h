@@ -48,7 +48,8 @@ struct cpu_backend {
     struct rope_table rope;
     struct expert_plan plan;
     struct expand_memory expand;
-    int32_t bad_layer; /* the first that made a number that is not finite; NO_LAYER: none */
+    struct residency *residency; /* borrowed; NULL: all weights are in memory */
+    int32_t bad_layer;           /* the first that made a number that is not finite; NO_LAYER: none */
     bool out_of_memory;
 };
 

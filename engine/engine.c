@@ -6,6 +6,7 @@
 #include "engine/mapping.h"
 #include "engine/memory.h"
 #include "engine/model_info.h"
+#include "engine/residency.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,9 +32,14 @@ static enum status check_vocabulary(const struct model *model, const struct toke
                      model->hparams.n_vocab, tokenizer_n_vocab(tokenizer));
 }
 
-static enum status check_memory(const struct gguf *gguf, struct error *error)
+static uint64_t memory_for(const struct engine_options *options)
 {
-    uint64_t needed = gguf_n_bytes(gguf), available = memory_available();
+    return options->memory ? options->memory : memory_available();
+}
+
+static enum status check_memory(const struct gguf *gguf, const struct engine_options *options, struct error *error)
+{
+    uint64_t needed = gguf_n_bytes(gguf), available = memory_for(options);
     if (!available || needed <= available)
         return STATUS_OK;
     return error_set(error, STATUS_MEMORY,
@@ -82,7 +88,7 @@ static enum status load_file(struct engine *engine, struct gguf *gguf, const str
                              struct error *error)
 {
     enum status status;
-    if (!options->force && (status = check_memory(gguf, error))) {
+    if (!options->force && (status = check_memory(gguf, options, error))) {
         gguf_close(gguf);
         return status;
     }
@@ -128,6 +134,10 @@ static enum status load(struct engine *engine, struct gguf *gguf, const struct e
     enum status status = name_file(options->model_path, load_file(engine, gguf, options, error), error);
     if (status || (status = open_backend(engine, options, error)))
         return status;
+    status = residency_new(engine->model, memory_for(options), options->experts_profile, &engine->residency, error);
+    if (status)
+        return status;
+    cpu_backend_set_residency(engine->backend, engine->residency);
     for (size_t i = 0; i < options->n_loras; i++)
         if ((status = lora_add(engine->model, options->loras[i].path, options->loras[i].scale, error)))
             return status;
@@ -176,6 +186,7 @@ void engine_close(struct engine *engine)
         return;
     if (engine->backend)
         engine->backend->ops->free(engine->backend);
+    residency_free(engine->residency);
     thread_pool_free(engine->pool);
     model_info_free(engine->info);
     chat_template_free(engine->chat);
@@ -211,6 +222,11 @@ int engine_n_threads(const struct engine *engine)
 int32_t engine_n_vocab(const struct engine *engine)
 {
     return engine->model->hparams.n_vocab;
+}
+
+bool engine_reads_experts(const struct engine *engine)
+{
+    return engine->residency != NULL;
 }
 
 double engine_load_ms(const struct engine *engine)

@@ -159,7 +159,10 @@ struct engine_options {
     int n_threads;                   /* 0: the physical cores */
     const struct engine_lora *loras; /* adapters (n_loras) that are added to the weights' products */
     size_t n_loras;
-    bool force; /* load even where memory seems not to suffice */
+    bool force;      /* load even where memory seems not to suffice: experts are then read as they are chosen */
+    uint64_t memory; /* bytes that weights may take; 0: what the system has */
+    const char *experts_profile; /* a file that keeps which experts are used most, read and written where the model is
+                                    larger than memory; NULL: none */
 };
 
 struct engine;
@@ -174,6 +177,9 @@ const char *engine_cpu_name(const struct engine *engine);     /* "avx2" */
 int engine_n_threads(const struct engine *engine);
 int32_t engine_n_vocab(const struct engine *engine);
 double engine_load_ms(const struct engine *engine);
+
+/* The model is larger than memory, and its experts are read as they are chosen. */
+bool engine_reads_experts(const struct engine *engine);
 
 /* The context that --context means when nobody asks: what fits in memory up to 16k, at most what the model was trained on. */
 int32_t engine_default_context(const struct engine *engine, enum kv_type kv);

@@ -16,6 +16,7 @@ struct engine {
     struct error chat_error;
     struct thread_pool *pool;
     struct backend *backend;
+    struct residency *residency; /* NULL: all of the model fits in memory */
     struct model_info *info;
     char *bos, *eos;                /* texts for chat rendering */
     struct model_identity identity; /* of what cells depend on: before is_identified without the model */

@@ -265,6 +265,12 @@ int32_t engine_n_vocab(const struct engine *engine)
     return engine->info.n_vocab;
 }
 
+bool engine_reads_experts(const struct engine *engine)
+{
+    (void)engine;
+    return false;
+}
+
 double engine_load_ms(const struct engine *engine)
 {
     (void)engine;
