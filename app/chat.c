@@ -88,6 +88,7 @@ static enum status open_engine(const struct command_context *context, const stru
 static enum status open_session(struct chat *chat, struct error *error)
 {
     struct session_options options = command_session_options(chat->context);
+    options.drafts = chat->context->settings->draft == DRAFT_AUTO;
     return session_open(chat->engine, &options, &chat->session, error);
 }
 
@@ -310,6 +311,8 @@ static void print_json(const struct chat *chat, const struct turn_result *result
     json_add_integer(object, "tokens", (int64_t)result->n_tokens);
     json_add_integer(object, "prefilled", (int64_t)result->n_evaluated);
     json_add_integer(object, "cached", (int64_t)result->n_reused);
+    json_add_integer(object, "drafted", (int64_t)result->n_drafted);
+    json_add_integer(object, "accepted", (int64_t)result->n_accepted);
     json_add_real(object, "tok_s", turn_speed(result), 2);
     if (chat->is_saving && chat->id)
         json_add_integer(object, "conversation", chat->id);

@@ -291,7 +291,11 @@ static enum status run(struct turn *turn, struct error *error)
     }
     if (status != STATUS_OK)
         return status;
+    struct draft_counts before = session_draft_counts(turn->session);
     status = answer(turn, error);
+    struct draft_counts after = session_draft_counts(turn->session);
+    turn->result->n_drafted = (size_t)(after.n_drafted - before.n_drafted);
+    turn->result->n_accepted = (size_t)(after.n_accepted - before.n_accepted);
     finish_text(turn);
     bool is_empty = turn->text.size + turn->thought.size == 0;
     if (is_empty && (status != STATUS_OK || turn->result->stop == TURN_CANCELLED))

@@ -67,6 +67,8 @@ struct turn_result {
     size_t n_tokens;     /* sampled, an end token not counted */
     size_t n_reused;     /* of the prompt, from the cache */
     size_t n_evaluated;  /* of the prompt */
+    size_t n_drafted;    /* evaluated in advance, as the answer repeated text */
+    size_t n_accepted;   /* those of them that came */
     double read_ms;      /* the prompt's */
     double decode_ms;    /* from the first sampled token to the last */
 };

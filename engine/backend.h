@@ -108,6 +108,8 @@ struct backend_ops {
 
 struct backend {
     const struct backend_ops *ops;
+    int32_t
+        n_exact; /* a token of a slice of at most so many gets the very numbers, to the bit, that it would have alone */
 };
 
 #endif

@@ -102,6 +102,7 @@ const struct cpu_kernels cpu_scalar_kernels = {
     .name = "scalar",
     .is_available = always,
     .takes_words = never_words,
+    .few_tokens = INT32_MAX,
     .matmul = matmul,
     .attention = attention,
     .silu_gate = silu_gate,

@@ -228,6 +228,7 @@ struct session_options {
     int32_t
         expand_from; /* latent attention: slices of so many tokens or more compute keys and values by head, shorter ones
                             stay in the latent space; 0: what is less work */
+    bool drafts; /* session_append evaluates guesses of what follows together with its token, where that saves time */
     const atomic_bool *cancel; /* may be NULL */
     progress_fn *progress;     /* may be NULL; "reading" while a prompt is evaluated */
     void *progress_context;
@@ -290,8 +291,19 @@ struct sync_report {
 enum status session_sync(struct session *session, const int32_t *ids, size_t n, struct sync_report *report,
                          struct error *error);
 
-/* One more token. */
+/* One more token.  With drafts the logits are the same to the bit, and come sooner where the text repeats what the session has
+ * or what it was referred to. */
 enum status session_append(struct session *session, int32_t id, struct error *error);
+
+/* One more text that may be repeated without standing in the session: an open file, a diff.  Texts stay until they are
+ * forgotten; of very long ones the beginning is looked at.  Nothing without drafts. */
+enum status session_refer(struct session *session, const int32_t *ids, size_t n, struct error *error);
+void session_forget_references(struct session *session);
+
+struct draft_counts {
+    uint64_t n_drafted, n_accepted; /* tokens that were guessed and evaluated in advance; those of them that came */
+};
+struct draft_counts session_draft_counts(const struct session *session); /* since it was opened */
 
 /* Logits (n_vocab) that follow the last token; valid until the session changes.  NULL before the first sync. */
 const float *session_logits(const struct session *session);

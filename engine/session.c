@@ -18,11 +18,10 @@ static enum status session_new(struct engine *engine, const struct session_optio
         return error_set(error, STATUS_MEMORY, "out of memory");
     session->engine = engine;
     session->options = *options;
-    session->logits = calloc((size_t)engine_n_vocab(engine), sizeof *session->logits);
     /* Room for every token that can come: so that appending one never fails between cells and tokens. */
     session->tokens.ids = calloc((size_t)options->n_ctx, sizeof *session->tokens.ids);
     session->tokens.capacity = session->tokens.ids ? (size_t)options->n_ctx : 0;
-    if (!session->logits || !session->tokens.ids) {
+    if (!session->tokens.ids) {
         session_close(session);
         return error_set(error, STATUS_MEMORY, "out of memory");
     }
@@ -66,6 +65,8 @@ enum status session_open(struct engine *engine, const struct session_options *op
                           h->kv_lora_rank ? h->kv_lora_rank : h->n_embd_head_v, error);
     if (!status)
         status = make_workspace(session, error);
+    if (!status)
+        status = ahead_init(session, error);
     if (status) {
         session_close(session);
         return status;
@@ -81,13 +82,15 @@ enum status session_fork(const struct session *session, struct session **out, st
     if (status)
         return status;
     status = kvcache_fork(&session->cache, (int32_t)session->tokens.n, &fork->cache, error);
+    fork->shared = session->shared;
+    fork->shared->n_users++;
+    if (!status)
+        status = ahead_init(fork, error);
     if (status) {
         session_close(fork);
         return status;
     }
     tokens_append_all(&fork->tokens, session->tokens.ids, session->tokens.n);
-    fork->shared = session->shared;
-    fork->shared->n_users++;
     fork->has_logits = session->has_logits;
     if (fork->has_logits)
         memcpy(fork->logits, session->logits, (size_t)engine_n_vocab(session->engine) * sizeof *fork->logits);
@@ -105,7 +108,7 @@ void session_close(struct session *session)
     }
     kvcache_deinit(&session->cache);
     tokens_deinit(&session->tokens);
-    free(session->logits);
+    ahead_deinit(session);
     free(session);
 }
 
@@ -142,7 +145,7 @@ const float *session_logits(const struct session *session)
     return session->has_logits ? session->logits : NULL;
 }
 
-static enum status check_ids(const struct session *session, const int32_t *ids, size_t n, struct error *error)
+enum status session_check_ids(const struct session *session, const int32_t *ids, size_t n, struct error *error)
 {
     int32_t n_vocab = session->engine->model->hparams.n_vocab;
     for (size_t i = 0; i < n; i++)
@@ -151,12 +154,12 @@ static enum status check_ids(const struct session *session, const int32_t *ids, 
     return STATUS_OK;
 }
 
-/* Evaluates n more tokens, at most a slice, of which the last n_logits rows are copied to logits. */
-static enum status evaluate(struct session *session, const int32_t *ids, int32_t n, int32_t n_logits, float *logits,
-                            struct error *error)
+enum status session_evaluate(struct session *session, const int32_t *ids, int32_t n, int32_t n_logits, float *logits,
+                             struct error *error)
 {
     const struct slice_of_tokens slice = {ids, n, (int32_t)session->tokens.n, n_logits};
     session->has_logits = false;
+    session->ahead.n = session->ahead.n_taken = 0;
     enum status status = kvcache_write(&session->cache, slice.first, n, error);
     if (!status)
         status = forward_slice(session->engine->model, &session->shared->workspace, &session->cache, &slice,
@@ -190,7 +193,7 @@ enum status session_sync(struct session *session, const int32_t *ids, size_t n, 
         return error_set(error, STATUS_ARGUMENT, "there is nothing to evaluate: no tokens");
     if (n > (size_t)session->options.n_ctx)
         return error_set(error, STATUS_RANGE, "%zu tokens are more than the context of %d", n, session->options.n_ctx);
-    enum status status = check_ids(session, ids, n, error);
+    enum status status = session_check_ids(session, ids, n, error);
     if (status)
         return status;
     size_t kept = common_prefix(session, ids, n);
@@ -213,7 +216,7 @@ enum status session_sync(struct session *session, const int32_t *ids, size_t n, 
         int32_t now = left < (size_t)session->options.n_slice ? (int32_t)left : session->options.n_slice;
         bool is_last = (size_t)now == left;
         report_progress(session, done - kept, n - kept);
-        status = evaluate(session, ids + done, now, is_last ? 1 : 0, session->logits, error);
+        status = session_evaluate(session, ids + done, now, is_last ? 1 : 0, session->logits, error);
         if (status)
             return status;
         session->has_logits = is_last;
@@ -224,25 +227,13 @@ enum status session_sync(struct session *session, const int32_t *ids, size_t n, 
     return STATUS_OK;
 }
 
-enum status session_append(struct session *session, int32_t id, struct error *error)
-{
-    enum status status = check_ids(session, &id, 1, error);
-    if (status)
-        return status;
-    if (session->tokens.n >= (size_t)session->options.n_ctx)
-        return error_set(error, STATUS_RANGE, "the context of %d tokens is full", session->options.n_ctx);
-    status = evaluate(session, &id, 1, 1, session->logits, error);
-    session->has_logits = status == STATUS_OK;
-    return status;
-}
-
 enum status session_score(struct session *session, const int32_t *ids, size_t n, size_t first, score_fn *score,
                           void *context, struct error *error)
 {
     int32_t n_vocab = session->engine->model->hparams.n_vocab;
     if (n > (size_t)session->options.n_ctx)
         return error_set(error, STATUS_RANGE, "%zu tokens are more than the context of %d", n, session->options.n_ctx);
-    enum status status = check_ids(session, ids, n, error);
+    enum status status = session_check_ids(session, ids, n, error);
     int32_t n_slice = session->options.n_slice < SCORE_SLICE ? session->options.n_slice : SCORE_SLICE;
     if (!status)
         status = workspace_reserve_logits(&session->shared->workspace, session->engine->model, n_slice, error);
@@ -260,7 +251,7 @@ enum status session_score(struct session *session, const int32_t *ids, size_t n,
         size_t skipped = first > done ? first - done : 0;
         int32_t n_logits = skipped < (size_t)now ? now - (int32_t)skipped : 0;
         report_progress(session, done, n);
-        status = evaluate(session, ids + done, now, n_logits, logits, error);
+        status = session_evaluate(session, ids + done, now, n_logits, logits, error);
         for (int32_t i = 0; !status && wants_more && i < n_logits; i++)
             wants_more = score(context, done + (size_t)(now - n_logits + i), logits + (int64_t)i * n_vocab);
     }

@@ -2,6 +2,7 @@
 #ifndef FATHOM_ENGINE_SESSION_PRIVATE_H
 #define FATHOM_ENGINE_SESSION_PRIVATE_H
 
+#include "engine/draft.h"
 #include "engine/engine_private.h"
 #include "engine/forward.h"
 
@@ -11,14 +12,41 @@ struct shared_workspace {
     size_t n_users;
 };
 
+/* Tokens that were evaluated before they are the session's: see session_ahead.c. */
+struct ahead {
+    struct draft *draft; /* NULL: nothing is drafted */
+    int32_t ids[DRAFT_MAX];
+    int32_t n, n_taken; /* evaluated, and those of them that have become the session's */
+    int32_t n_most;     /* of a draft */
+};
+
 struct session {
     struct engine *engine;
     struct session_options options;
     struct kvcache cache;
     struct shared_workspace *shared;
     struct tokens tokens;
-    float *logits; /* (n_vocab) */
+    float *logits_memory; /* (ahead.n_most + 1, n_vocab) */
+    float *logits;        /* (n_vocab) the row of them that follows the last token */
     bool has_logits;
+    struct ahead ahead;
 };
+
+/* ---- session.c ---- */
+
+/* Evaluates and appends n more tokens, at most a slice, of which the last n_logits rows are copied to logits.  What lay ahead
+ * is void, and has_logits the caller's to set. */
+enum status session_evaluate(struct session *session, const int32_t *ids, int32_t n, int32_t n_logits, float *logits,
+                             struct error *error);
+/* STATUS_RANGE where one is not in the vocabulary. */
+enum status session_check_ids(const struct session *session, const int32_t *ids, size_t n, struct error *error);
+
+/* ---- session_ahead.c ---- */
+
+/* Memory for logits, and for drafts where the options want them. */
+enum status ahead_init(struct session *session, struct error *error);
+void ahead_deinit(struct session *session);
+/* Evaluates n tokens, at most ahead.n_most + 1, in one slice: the first is appended, the others lie ahead. */
+enum status ahead_evaluate(struct session *session, const int32_t *ids, int32_t n, struct error *error);
 
 #endif

@@ -28,6 +28,7 @@ struct session {
     size_t n_appended;
     float logits[FAKE_N_VOCAB];
     bool has_logits;
+    struct draft_counts counts;
 };
 
 void fake_engine_reset(void)
@@ -463,6 +464,11 @@ enum status session_append(struct session *session, int32_t id, struct error *er
         return error_set(error, STATUS_RANGE, "the context of %d tokens is full", session->options.n_ctx);
     if (fake_engine.append_fails_after && session->n_appended >= fake_engine.append_fails_after)
         return error_set(error, STATUS_NUMERIC, "layer 1: numbers stopped being finite");
+    /* With drafts as if of every three tokens that are drafted the first two came. */
+    if (session->options.drafts) {
+        session->counts.n_drafted += session->n_appended % 3 == 0 ? 3 : 0;
+        session->counts.n_accepted += session->n_appended % 3 != 0;
+    }
     wait_us(fake_engine.decode_us);
     tokens_append(&session->tokens, id);
     session->n_appended++;
@@ -470,6 +476,11 @@ enum status session_append(struct session *session, int32_t id, struct error *er
     if (fake_engine.on_append)
         fake_engine.on_append(session->n_appended);
     return tokens_status(&session->tokens, error);
+}
+
+struct draft_counts session_draft_counts(const struct session *session)
+{
+    return session->counts;
 }
 
 const float *session_logits(const struct session *session)

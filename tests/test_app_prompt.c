@@ -151,12 +151,15 @@ static void test_json(void **state)
     script(answers, 1);
     assert_int_equal(ask("-p|hi|--json|--no-save", NULL), EXIT_DONE);
     const char *wanted =
-        "{\"text\":\"a \\\"b\\\"\\n\\u001b\",\"stop\":\"eot\",\"tokens\":7,\"prefilled\":21,\"cached\":0,\"tok_s\":";
+        "{\"text\":\"a \\\"b\\\"\\n\\u001b\",\"stop\":\"eot\",\"tokens\":7,\"prefilled\":21,\"cached\":0,"
+        "\"drafted\":9,\"accepted\":4,\"tok_s\":";
     assert_memory_equal(out(), wanted, strlen(wanted));
     assert_string_equal(out() + strlen(out()) - 2, "}\n");
     assert_int_equal(ask("-p|hi|--json|-n|2", NULL), EXIT_DONE);
     assert_non_null(strstr(out(), "\"stop\":\"limit\",\"tokens\":2,"));
     assert_non_null(strstr(out(), "\"conversation\":1}"));
+    assert_int_equal(ask("-p|hi|--json|--draft|off|--no-save", NULL), EXIT_DONE);
+    assert_non_null(strstr(out(), "\"drafted\":0,\"accepted\":0,"));
 }
 
 static void test_piped_text(void **state)

@@ -557,6 +557,17 @@ def only_one_thread_or_two_the_same_answer():
     equal(answers[0], answers[1])
 
 
+@test
+def drafts_change_the_speed_and_nothing_else():
+    text = "def add(a, b):\n    return a + b\n\ndef main():\n    print(add(1, 2))\n    print(add(3, 4))\n" * 2
+    for sampling in (["--temp", "0"], ["--temp", "0.6", "--seed", "5"]):
+        results = [run("-p", "Print this file again: " + text, *sampling, "-n", "60", "--no-save", "--json", *draft).json()
+                   for draft in ([], ["--draft", "off"])]
+        equal(results[0]["text"], results[1]["text"])
+        equal([results[1]["drafted"], results[1]["accepted"]], [0, 0])
+        check(results[0]["accepted"] <= results[0]["drafted"], results[0])
+
+
 # ---- questions ----
 
 
