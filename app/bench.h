@@ -19,6 +19,7 @@ enum bench_kind {
     BENCH_DECODE,  /* n tokens one by one, behind depth others */
     BENCH_FIRST,   /* the first token of an answer: n new tokens behind depth cached ones, and the choice */
     BENCH_ALONE,   /* the same n tokens with nothing before them: what the first token would be at best */
+    BENCH_RESTORE, /* n tokens that were evaluated, from a file */
     BENCH_KINDS,
 };
 
@@ -41,6 +42,8 @@ struct bench {
     size_t n_lines, line_capacity;
     int32_t *ids, *changed; /* n_ids: tokens of a prompt; the same with others behind what is cached */
     size_t n_ids;
+    char *saved; /* a file that holds n_saved tokens' session; NULL: none yet */
+    int64_t n_saved;
     uint64_t kv_per_token;
     double bandwidth;     /* bytes a second */
     double compute;       /* multiply-adds a second */

@@ -62,8 +62,8 @@ static enum status read_first_token(struct bench_record *record, const cJSON *en
 
 static enum status read_lines(struct bench_record *record, struct error *error)
 {
-    static const char *const keys[] = {"prefill", "first_token", "decode"};
-    static const enum bench_kind kinds[] = {BENCH_PREFILL, BENCH_FIRST, BENCH_DECODE};
+    static const char *const keys[] = {"prefill", "first_token", "restore", "decode"};
+    static const enum bench_kind kinds[] = {BENCH_PREFILL, BENCH_FIRST, BENCH_RESTORE, BENCH_DECODE};
     enum status status = STATUS_OK;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const cJSON *entry, *list = cJSON_GetObjectItemCaseSensitive(record->json, keys[i]);
@@ -72,6 +72,8 @@ static enum status read_lines(struct bench_record *record, struct error *error)
             int64_t n = count_of(entry, "n");
             if (status == STATUS_OK && kinds[i] == BENCH_FIRST)
                 status = read_first_token(record, entry, error);
+            else if (status == STATUS_OK && kinds[i] == BENCH_RESTORE)
+                status = add(record, BENCH_RESTORE, n, 0, real_of(entry, "ms") / 1000, error);
             else if (status == STATUS_OK)
                 status = add(record, kinds[i], n, kinds[i] == BENCH_DECODE ? count_of(entry, "depth") : 0,
                              (double)n / real_of(entry, "tok_s"), error);

@@ -3,8 +3,11 @@
  * Every line is measured --repeat times after a time that doesn't count, and the median stands.  Where another program is
  * measured beside ours, they take turns for each of these times, so that what else the machine does meets both.  Prompts
  * are arbitrary tokens: the work doesn't depend on which they are, beyond the experts that they choose. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/bench.h"
 #include "app/machine.h"
@@ -39,6 +42,7 @@ static void advance(struct bench *bench, int64_t n)
 static enum status read_afresh(struct bench *bench, const struct bench_line *line, double *seconds, struct error *error)
 {
     bench->ids[0] = (bench->ids[0] + 1) % engine_n_vocab(bench->engine);
+    bench->n_saved = 0;
     uint64_t began = clock_now_ns();
     enum status status = session_sync(bench->session, bench->ids, (size_t)line->n, NULL, error);
     *seconds = seconds_since(began);
@@ -79,15 +83,53 @@ static enum status answer_first(struct bench *bench, const struct bench_line *li
     return status;
 }
 
+/* Writes what the session holds to a file of its own. */
+static enum status save(struct bench *bench, int64_t n, struct error *error)
+{
+    const char *given = getenv("TMPDIR"), *folder = given && *given ? given : "/tmp";
+    struct buffer path = {0};
+    buffer_printf(&path, "%s/fathom-bench-XXXXXX", folder);
+    enum status status = buffer_status(&path, error);
+    if (status == STATUS_OK && !bench->saved) {
+        int file = mkostemp(path.data, O_CLOEXEC);
+        if (file < 0) {
+            status = error_set(error, STATUS_IO, "%.120s: no file can be made there: %s", folder, strerror(errno));
+        } else {
+            close(file);
+            bench->saved = path.data;
+        }
+    }
+    if (bench->saved != path.data)
+        buffer_deinit(&path);
+    if (status == STATUS_OK)
+        status = session_sync(bench->session, bench->ids, (size_t)n, NULL, error);
+    if (status == STATUS_OK)
+        status = session_save(bench->session, bench->saved, error);
+    bench->n_saved = status == STATUS_OK ? n : 0;
+    return status;
+}
+
+/* As a conversation is opened again: into a session that holds none of it. */
+static enum status restore(struct bench *bench, const struct bench_line *line, double *seconds, struct error *error)
+{
+    enum status status = bench->n_saved == line->n ? STATUS_OK : save(bench, line->n, error);
+    bench->changed[0] = (bench->ids[0] + 1) % engine_n_vocab(bench->engine);
+    if (status == STATUS_OK)
+        status = session_sync(bench->session, bench->changed, 1, NULL, error);
+    uint64_t began = clock_now_ns();
+    if (status == STATUS_OK)
+        status = session_restore(bench->session, bench->saved, (size_t)line->n, error);
+    *seconds = seconds_since(began);
+    return status;
+}
+
 static enum status measure_once(struct bench *bench, const struct bench_line *line, double *seconds,
                                 struct error *error)
 {
     static enum status (*const ways[BENCH_KINDS])(struct bench *, const struct bench_line *, double *,
                                                   struct error *) = {
-        [BENCH_PREFILL] = read_afresh,
-        [BENCH_DECODE] = append_tokens,
-        [BENCH_FIRST] = answer_first,
-        [BENCH_ALONE] = read_afresh,
+        [BENCH_PREFILL] = read_afresh, [BENCH_DECODE] = append_tokens, [BENCH_FIRST] = answer_first,
+        [BENCH_ALONE] = read_afresh,   [BENCH_RESTORE] = restore,
     };
     enum status status = ways[line->kind](bench, line, seconds, error);
     advance(bench, line->n);
@@ -98,6 +140,8 @@ static enum status measure_once(struct bench *bench, const struct bench_line *li
 
 static enum status measure_line(struct bench *bench, struct bench_line *line, double *samples, struct error *error)
 {
+    /* Restoring is not the same thing elsewhere. */
+    struct bench_peer *peer = line->kind == BENCH_RESTORE ? NULL : bench->peer;
     size_t n = (size_t)bench->context->settings->repeat;
     double *ours = samples, *theirs = samples + n, seconds = 0;
     enum status status = STATUS_OK;
@@ -105,15 +149,15 @@ static enum status measure_line(struct bench *bench, struct bench_line *line, do
         status = measure_once(bench, line, &seconds, error);
         if (i > 0)
             ours[i - 1] = seconds;
-        if (status == STATUS_OK && bench->peer)
-            status = bench_peer_measure(bench->peer, line, &seconds, error);
-        if (bench->peer && i > 0)
+        if (status == STATUS_OK && peer)
+            status = bench_peer_measure(peer, line, &seconds, error);
+        if (peer && i > 0)
             theirs[i - 1] = seconds;
     }
     if (status != STATUS_OK)
         return status;
     line->seconds = median(ours, n);
-    line->peer_seconds = bench->peer ? median(theirs, n) : 0;
+    line->peer_seconds = peer ? median(theirs, n) : 0;
     return status;
 }
 

@@ -8,7 +8,7 @@
 
 const char *bench_kind_name(enum bench_kind kind)
 {
-    static const char *const names[BENCH_KINDS] = {"prefill", "decode", "first token", "alone"};
+    static const char *const names[BENCH_KINDS] = {"prefill", "decode", "first token", "alone", "restore"};
     return names[kind];
 }
 
@@ -68,6 +68,8 @@ static enum status add_all(struct bench *bench, const struct number_list *prefil
         status = bench_add_line(bench, first, error);
         if (!status)
             status = bench_add_line(bench, (struct bench_line){.kind = BENCH_ALONE, .n = BENCH_NEW_TOKENS}, error);
+        if (!status)
+            status = bench_add_line(bench, (struct bench_line){.kind = BENCH_RESTORE, .n = cached}, error);
     }
     for (size_t i = 0; !status && i < decode->n * depth->n; i++) {
         struct bench_line line = {
@@ -89,13 +91,15 @@ static enum status add_full(struct bench *bench, const struct settings *settings
         decode = settings->decode;
     if (settings_is_given(settings, OPTION_DEPTH))
         depth = settings->depth;
+    struct bench_line long_restore = {.kind = BENCH_RESTORE, .n = least(4096, n_ctx)};
     for (size_t i = 0; i < 4; i++)
         lengths[i] = least(lengths[i], n_ctx);
     for (size_t i = 0; i < 3; i++) {
         int64_t room = n_ctx - largest(&decode);
         depths[i] = least(depths[i], room > 0 ? room : 0);
     }
-    return add_all(bench, &prefill, &decode, &depth, error);
+    enum status status = add_all(bench, &prefill, &decode, &depth, error);
+    return status ? status : bench_add_line(bench, long_restore, error);
 }
 
 enum status bench_plan(struct bench *bench, const struct bench_record *record, struct error *error)

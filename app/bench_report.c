@@ -16,7 +16,7 @@
 
 static bool is_time(enum bench_kind kind)
 {
-    return kind == BENCH_FIRST || kind == BENCH_ALONE;
+    return kind == BENCH_FIRST || kind == BENCH_ALONE || kind == BENCH_RESTORE;
 }
 
 /* "123.4", or for what takes its time "12.3 ms". */
@@ -32,8 +32,11 @@ static void format_figure(const struct bench_line *line, double seconds, char *o
 static void format_share(const struct bench *bench, const struct bench_line *line, char *out, size_t size)
 {
     const struct bench_line *alone = bench_find(bench, BENCH_ALONE, line->n, 0);
+    const struct bench_line *prefill = bench_find(bench, BENCH_PREFILL, line->n, 0);
     *out = 0;
-    if (line->kind == BENCH_PREFILL)
+    if (line->kind == BENCH_RESTORE && prefill)
+        snprintf(out, size, "%.0f x as fast as reading", prefill->seconds / line->seconds);
+    else if (line->kind == BENCH_PREFILL)
         snprintf(out, size, "%.0f %% of the int8 peak", 100 * bench_compute_share(bench, line));
     else if (line->kind == BENCH_DECODE)
         snprintf(out, size, "%.0f %% of the bandwidth", 100 * bench_bandwidth_share(bench, line));
@@ -213,6 +216,8 @@ static cJSON *line_json(const struct bench *bench, const struct bench_line *line
         json_add_real(entry, "ms", line->seconds * 1000, 3);
         if (alone)
             json_add_real(entry, "alone_ms", alone->seconds * 1000, 3);
+    } else if (line->kind == BENCH_RESTORE) {
+        json_add_real(entry, "ms", line->seconds * 1000, 3);
     } else if (line->kind == BENCH_DECODE) {
         json_add_integer(entry, "depth", line->depth);
         json_add_real(entry, "tok_s", bench_speed(line), 2);
@@ -313,6 +318,7 @@ static void print_json(const struct bench *bench, const struct bench_record *rec
     add_lines(object, bench, "prefill", BENCH_PREFILL);
     add_lines(object, bench, "decode", BENCH_DECODE);
     add_lines(object, bench, "first_token", BENCH_FIRST);
+    add_lines(object, bench, "restore", BENCH_RESTORE);
     for (size_t i = 0; i < bench->n_lines; i++)
         if (bench->lines[i].kind == BENCH_DECODE) {
             json_add_integer(object, "bytes_per_token", (int64_t)bench_bytes_per_token(bench, &bench->lines[i]));

@@ -5,6 +5,7 @@
  * a prompt multiplies every active weight with every token; those multiplications over the most that the same threads do on
  * bytes in registers is the share of a prefill. */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "app/bench.h"
 
@@ -48,6 +49,9 @@ static enum exit_status run(const struct command_context *context)
     free(bench.lines);
     free(bench.ids);
     free(bench.changed);
+    if (bench.saved)
+        unlink(bench.saved);
+    free(bench.saved);
     return result;
 }
 
@@ -64,7 +68,8 @@ const struct command command_bench = {
         "the same threads reach in the same run: for prefill the share of the multiplications of bytes that the "
         "processor can do, for decode the share of the memory's bandwidth. The first token is that of a question of 20 "
         "tokens behind a prompt that is in the cache already, beside the time that 20 tokens take with nothing before "
-        "them. The defaults are a quick look; --full is a thorough one, as far as the model's context goes. Every "
+        "them; restore is the time until a saved prompt is there again. The defaults are a quick look; --full is a "
+        "thorough one, as far as the model's context goes. Every "
         "length of --decode is measured at every --depth.\n"
         "\n"
         "--peer measures llama.cpp beside it on the same file with the same tokens, threads and cache, both in turn, "

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
@@ -120,6 +121,30 @@ static void the_first_token_reuses_what_is_cached(void **state)
     result = RUN("bench", "--prefill", "8,300", "--decode", "1", "-r", "1");
     assert_non_null(strstr(buffer_text(&result.out.pending), "x the 20 alone\n"));
     release(&result);
+}
+
+/* Saved once, then restored into a session that holds none of it; no file is left. */
+static void what_was_evaluated_is_restored(void **state)
+{
+    (void)state;
+    assert_int_equal(setenv("TMPDIR", folder, 1), 0);
+    struct result result = RUN("bench", "--json", "--prefill", "8,30", "--decode", "1", "-r", "3");
+    assert_int_equal(result.status, EXIT_DONE);
+    assert_int_equal(n_items(result.json, "restore"), 1);
+    assert_int_equal((int)number(item(result.json, "restore", 0), "n"), 30);
+    assert_true(number(item(result.json, "restore", 0), "ms") > 0);
+    assert_int_equal(fake_engine.n_saves, 1);
+    assert_int_equal(fake_engine.n_restores, 4);
+    release(&result);
+    DIR *entries = opendir(folder);
+    assert_non_null(entries);
+    for (const struct dirent *entry = readdir(entries); entry; entry = readdir(entries))
+        assert_null(strstr(entry->d_name, "fathom-bench"));
+    closedir(entries);
+    assert_int_equal(setenv("TMPDIR", "/nonexistent", 1), 0);
+    expect_failure(WORDS("bench", "--prefill", "8", "--decode", "1", "-r", "1"), EXIT_FAILED,
+                   "fathom: /nonexistent: no file can be made there: No such file or directory\n");
+    assert_int_equal(unsetenv("TMPDIR"), 0);
 }
 
 /* The fake model was trained on 8192 tokens. */
@@ -323,17 +348,18 @@ static void an_earlier_run_is_measured_again(void **state)
     (void)state;
     fake_engine.decode_us = 2000;
     fake_engine.prefill_us = 1000;
-    write_file("old.json",
-               "{\"version\":\"0.0.9\",\"date\":\"2026-01-02\",\"model\":\"fake\",\"threads\":2,"
-               "\"prefill\":[{\"n\":6,\"tok_s\":1}],\"decode\":[{\"n\":3,\"depth\":5,\"tok_s\":1000000}],"
-               "\"first_token\":[{\"n\":20,\"cached\":6,\"ms\":100000,\"alone_ms\":1000}]}",
-               0600);
+    write_file(
+        "old.json",
+        "{\"version\":\"0.0.9\",\"date\":\"2026-01-02\",\"model\":\"fake\",\"threads\":2,"
+        "\"prefill\":[{\"n\":6,\"tok_s\":1}],\"decode\":[{\"n\":3,\"depth\":5,\"tok_s\":1000000}],"
+        "\"first_token\":[{\"n\":20,\"cached\":6,\"ms\":100000,\"alone_ms\":1000}],\"restore\":[{\"n\":6,\"ms\":1e6}]}",
+        0600);
     struct result result = RUN("bench", "--json", "-r", "1", "--compare", in_folder("old.json"));
     assert_string_equal(buffer_text(&result.err.pending), "");
     assert_int_equal(result.status, EXIT_FOUND); /* decode is slower than a million tokens a second */
     assert_int_equal(n_items(result.json, "prefill"), 1);
-    assert_int_equal(n_items(result.json, "compared"), 4);
-    const cJSON *prefill = item(result.json, "compared", 0), *decode = item(result.json, "compared", 3);
+    assert_int_equal(n_items(result.json, "compared"), 5);
+    const cJSON *prefill = item(result.json, "compared", 0), *decode = item(result.json, "compared", 4);
     assert_string_equal(text(prefill, "what"), "prefill");
     assert_true(number(prefill, "old_tok_s") == 1 && number(prefill, "ratio") > 10);
     assert_true(cJSON_IsFalse(cJSON_GetObjectItem(prefill, "slower")));
@@ -362,14 +388,14 @@ static void its_own_json_is_compared_line_by_line(void **state)
     result = RUN("bench", "--json", "-r", "1", "--tolerance", "100", "--compare", in_folder("own.json"));
     assert_string_equal(buffer_text(&result.err.pending), "");
     assert_int_equal(result.status, EXIT_DONE);
-    assert_int_equal(n_items(result.json, "compared"), 6); /* two, two, the first token and its like alone */
+    assert_int_equal(n_items(result.json, "compared"), 7); /* two, two, the first token and its like alone, restoring */
     assert_int_equal((int)number(item(result.json, "prefill", 1), "n"), 9);
     release(&result);
     /* Lengths that are asked for count; what only one run has is left out. */
     result = RUN("bench", "--json", "-r", "1", "--tolerance", "100", "--prefill", "9", "--decode", "3", "--compare",
                  in_folder("own.json"));
     assert_int_equal(n_items(result.json, "decode"), 1);
-    assert_int_equal(n_items(result.json, "compared"), 3); /* 9; 20 behind 9; 20 */
+    assert_int_equal(n_items(result.json, "compared"), 4); /* 9; 20 behind 9; 20; restoring 9 */
     release(&result);
 }
 
@@ -476,6 +502,7 @@ int main(void)
         cmocka_unit_test_setup(it_gives_the_contracts_keys, reset),
         cmocka_unit_test_setup(it_says_where_and_when, reset),
         cmocka_unit_test_setup(the_first_token_reuses_what_is_cached, reset),
+        cmocka_unit_test_setup(what_was_evaluated_is_restored, reset),
         cmocka_unit_test_setup(full_goes_as_far_as_the_context, reset),
         cmocka_unit_test_setup(it_stops_when_interrupted, reset),
         cmocka_unit_test_setup(bars_are_as_long_as_speeds, reset),

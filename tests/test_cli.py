@@ -464,7 +464,7 @@ def bench_is_compared_with_an_earlier_run():
     check(not result.err, result.err)
     lines = result.json()["compared"]
     equal([(line["what"], line["n"], line["depth"]) for line in lines],
-          [("prefill", 4, 0), ("first token", 20, 4), ("alone", 20, 0), ("decode", 2, 0)])
+          [("prefill", 4, 0), ("first token", 20, 4), ("alone", 20, 0), ("restore", 4, 0), ("decode", 2, 0)])
     check(all(line["ratio"] > 0 and not line["slower"] for line in lines))
     faster = json.loads(old)
     faster["decode"][0]["tok_s"] *= 1e6
