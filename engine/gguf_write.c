@@ -22,6 +22,7 @@ struct gguf_write {
     uint64_t data_bytes;         /* of the tensors so far, padded */
     char *path, *temporary;      /* temporary: NULL where there is none to remove */
     int fd;                      /* -1: closed */
+    bool is_nameless;            /* until the commit: see open_nameless */
     bool replace;
     uint64_t at, left, header_bytes; /* at: tensor that comes next or is half written; left: its bytes to come */
 };
@@ -179,8 +180,56 @@ static enum status check_target(const struct gguf_write *file, struct error *err
     return STATUS_OK;
 }
 
-/* A new file beside the path, with the permissions that new files get. */
-static enum status open_temporary(struct gguf_write *file, struct error *error)
+/* How an open file is named to give it another name. */
+static void path_of_descriptor(int fd, char path[static 32])
+{
+    snprintf(path, 32, "/proc/self/fd/%d", fd);
+}
+
+/* Where the file system has such, a file without a name in the path's folder: whatever ends the program, SIGKILL too, nothing
+ * is left of it.  False where it hasn't, or where no name could be given to the file later. */
+static bool open_nameless(struct gguf_write *file)
+{
+    char link[32], *folder = strdup(file->path);
+    if (!folder)
+        return false;
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = '\0';
+    int fd = open(slash ? folder : ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    free(folder);
+    if (fd < 0)
+        return false;
+    path_of_descriptor(fd, link);
+    if (access(link, F_OK) != 0) {
+        close(fd);
+        return false;
+    }
+    file->fd = fd;
+    file->is_nameless = true;
+    return true;
+}
+
+static bool link_nameless(const struct gguf_write *file, const char *path)
+{
+    char link[32];
+    path_of_descriptor(file->fd, link);
+    return linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0;
+}
+
+static bool open_named(struct gguf_write *file)
+{
+    file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    return file->fd >= 0;
+}
+
+static bool name_nameless(struct gguf_write *file)
+{
+    return link_nameless(file, file->temporary);
+}
+
+/* Makes a file beside the path, which none has taken yet, by make; with the permissions that new files get. */
+static enum status make_temporary(struct gguf_write *file, bool (*make)(struct gguf_write *file), struct error *error)
 {
     for (unsigned i = 0; i < NAMES_TRIED; i++) {
         free(file->temporary);
@@ -188,8 +237,7 @@ static enum status open_temporary(struct gguf_write *file, struct error *error)
             file->temporary = NULL;
             return error_set(error, STATUS_MEMORY, "out of memory");
         }
-        file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (file->fd >= 0)
+        if (make(file))
             return STATUS_OK;
         if (errno != EEXIST)
             break;
@@ -238,8 +286,8 @@ enum status gguf_write_begin(struct gguf_write *file, const char *path, bool rep
         status = check_target(file, error);
     if (status == STATUS_OK)
         status = make_header(file, &header, error);
-    if (status == STATUS_OK)
-        status = open_temporary(file, error);
+    if (status == STATUS_OK && !open_nameless(file))
+        status = make_temporary(file, open_named, error);
     file->header_bytes = header.size;
     if (status == STATUS_OK)
         status = reserve(file, error);
@@ -294,7 +342,7 @@ enum status gguf_write_data(struct gguf_write *file, const void *bytes, size_t s
 }
 
 /* RENAME_NOREPLACE keeps a file that came into being meanwhile; not all file systems know it. */
-static bool take_name(const struct gguf_write *file)
+static bool rename_temporary(const struct gguf_write *file)
 {
     if (file->replace)
         return rename(file->temporary, file->path) == 0;
@@ -309,6 +357,23 @@ static bool take_name(const struct gguf_write *file)
     return false;
 }
 
+/* A name that is taken can't be given to a nameless file: it gets another one first, and the rename replaces. */
+static enum status take_name(struct gguf_write *file, struct error *error)
+{
+    if (file->is_nameless && !file->replace)
+        return link_nameless(file, file->path) ? STATUS_OK : io_error(file, error);
+    if (file->is_nameless) {
+        enum status status = make_temporary(file, name_nameless, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+    if (!rename_temporary(file))
+        return io_error(file, error);
+    free(file->temporary);
+    file->temporary = NULL;
+    return STATUS_OK;
+}
+
 enum status gguf_write_commit(struct gguf_write *file, struct error *error)
 {
     enum status status = finish_tensors(file, error);
@@ -316,17 +381,13 @@ enum status gguf_write_commit(struct gguf_write *file, struct error *error)
         status = error_set(error, STATUS_ARGUMENT, "%s: bytes are missing", path_end_shown(file->path));
     if (status == STATUS_OK && fsync(file->fd) != 0 && errno != EINVAL && errno != EROFS)
         status = io_error(file, error);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && !file->is_nameless) { /* some file systems tell only now what went wrong */
         int fd = file->fd;
         file->fd = -1;
         if (close(fd) != 0)
             status = io_error(file, error);
     }
-    if (status == STATUS_OK && !take_name(file))
-        status = io_error(file, error);
-    if (status == STATUS_OK) {
-        free(file->temporary);
-        file->temporary = NULL;
-    }
+    if (status == STATUS_OK)
+        status = take_name(file, error);
     return status;
 }

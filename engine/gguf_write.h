@@ -2,9 +2,10 @@
  *
  *   gguf_write_new ► gguf_write_key ... ► gguf_write_tensor ... ► gguf_write_begin ► gguf_write_data ... ► gguf_write_commit
  *
- * All keys and tensors are told before the first byte is written.  The bytes go into a file beside the path, which gets its
- * name by the commit: whoever looks sees the whole file or none.  Without a commit gguf_write_free removes what was
- * written.  Format: see gguf.h. */
+ * All keys and tensors are told before the first byte is written.  The bytes go into a file that gets its name by the commit:
+ * whoever looks sees the whole file or none.  Until then it has no name at all, so that nothing is left of it however the
+ * program ends; where the file system has no such files, it lies beside the path as PATH.PID-N.part, and without a commit
+ * gguf_write_free removes it.  Format: see gguf.h. */
 #ifndef FATHOM_ENGINE_GGUF_WRITE_H
 #define FATHOM_ENGINE_GGUF_WRITE_H
 

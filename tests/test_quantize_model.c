@@ -1,5 +1,6 @@
 /* Tests model_quantize on small files: what is in the result, what is refused, and that no half of a file stays. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -551,6 +552,16 @@ static void watch(void *context, const char *what, uint64_t done, uint64_t total
         atomic_store(&watcher->cancel, true);
 }
 
+/* The source; and the result, which shows itself before its time only where files must have names. */
+static size_t n_files_while_it_works(void)
+{
+    int nameless = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    if (nameless < 0)
+        return 2;
+    close(nameless);
+    return 1;
+}
+
 static void progress_comes_to_the_end(void **state)
 {
     (void)state;
@@ -567,7 +578,7 @@ static void progress_comes_to_the_end(void **state)
     assert_int_equal(model_quantize(&options, &report, NULL), STATUS_OK);
     assert_int_equal(watcher.n_calls, 10);
     assert_int_equal(watcher.done, watcher.total);
-    assert_int_equal(watcher.n_files, 2);
+    assert_int_equal(watcher.n_files, n_files_while_it_works());
 }
 
 static void cancelled_work_leaves_nothing(void **state)
@@ -586,7 +597,7 @@ static void cancelled_work_leaves_nothing(void **state)
                                            .progress = watch,
                                            .progress_context = &watcher};
         assert_int_equal(model_quantize(&options, &report, NULL), STATUS_CANCELLED);
-        assert_int_equal(watcher.n_files, 2);
+        assert_int_equal(watcher.n_files, n_files_while_it_works());
         assert_int_equal(count_files(), 1);
     }
 }
