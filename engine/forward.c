@@ -158,6 +158,19 @@ static enum status reserve_attention(struct workspace *w, const struct hparams *
                         : error_set(error, STATUS_MEMORY, "no memory to attend to %lld cells", (long long)n_cells);
 }
 
+/* What the backend takes for a token: the inputs of experts brought together, and what products read rounded to 16 bits. */
+static uint64_t backend_bytes(const struct hparams *h)
+{
+    const struct expert_hparams *experts = &h->experts;
+    uint64_t gathered = (uint64_t)experts->n_used * (uint64_t)h->n_embd,
+             pairs = (uint64_t)experts->n_used * (uint64_t)experts->n_ff;
+    uint64_t widest = (uint64_t)h->n_head * (uint64_t)h->n_embd_head_v;
+    const uint64_t inputs[] = {gathered, pairs, (uint64_t)h->n_embd, (uint64_t)h->n_ff};
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
+        widest = inputs[i] > widest ? inputs[i] : widest;
+    return gathered * sizeof(float) + widest * sizeof(int16_t);
+}
+
 uint64_t workspace_bytes(const struct model *model, int32_t n_slice, int32_t n_ctx)
 {
     const struct hparams *h = &model->hparams;
@@ -177,7 +190,7 @@ uint64_t workspace_bytes(const struct model *model, int32_t n_slice, int32_t n_c
             n += (uint64_t)heads_at_once(h, expand_from) * (uint64_t)h->kv_lora_rank *
                  (uint64_t)(h->n_embd_head_k - h->rope.n_rot);
     }
-    return n * sizeof(float);
+    return n * sizeof(float) + (uint64_t)n_slice * backend_bytes(h);
 }
 
 /* ---- products ---- */

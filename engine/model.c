@@ -54,16 +54,35 @@ static enum status split_experts(struct layer *layer, int32_t index, struct erro
     return STATUS_OK;
 }
 
-/* k_b[head][rank][i] = kv_b[head · (nope + v) + i][rank]: dequantised and transposed.  Kept in F32 where the file is,
- * else in F16, whose rounding is far below that of the type it was. */
+/* Kept in F32 where the file is, else in F16, whose rounding is far below that of the type it was. */
+static enum quant_type type_of_transposed(const struct layer *layer)
+{
+    return layer->attn_kv_b.type == QUANT_F32 ? QUANT_F32 : QUANT_F16;
+}
+
+static bool has_latent_by_head(const struct layer *layer)
+{
+    return layer->attn_k_b.data && layer->attn_v_b.data;
+}
+
+uint64_t model_transposed_bytes(const struct model *model, const struct layer *layer)
+{
+    const struct hparams *h = &model->hparams;
+    if (!layer->attn_kv_b.data || has_latent_by_head(layer))
+        return 0;
+    uint64_t width = type_of_transposed(layer) == QUANT_F32 ? 4 : 2;
+    return (uint64_t)h->n_head * (uint64_t)h->kv_lora_rank * (uint64_t)(h->n_embd_head_k - h->rope.n_rot) * width;
+}
+
+/* k_b[head][rank][i] = kv_b[head · (nope + v) + i][rank]: dequantised and transposed. */
 static enum status transpose_keys(struct model *model, struct layer *layer, struct error *error)
 {
     const struct hparams *h = &model->hparams;
     const struct weight *whole = &layer->attn_kv_b;
     size_t nope = (size_t)(h->n_embd_head_k - h->rope.n_rot), rank = (size_t)h->kv_lora_rank;
-    enum quant_type type = whole->type == QUANT_F32 ? QUANT_F32 : QUANT_F16;
+    enum quant_type type = type_of_transposed(layer);
     size_t width = type == QUANT_F32 ? 4 : 2;
-    unsigned char *data = arena_alloc(&model->arena, (size_t)h->n_head * rank * nope * width);
+    unsigned char *data = arena_alloc(&model->arena, model_transposed_bytes(model, layer));
     float *row = malloc(rank * sizeof *row);
     if (!data || !row) {
         free(row);
@@ -98,7 +117,7 @@ static enum status transpose_keys(struct model *model, struct layer *layer, stru
 static enum status split_latent(struct model *model, struct layer *layer, int32_t index, struct error *error)
 {
     const struct hparams *h = &model->hparams;
-    if (layer->attn_k_b.data && layer->attn_v_b.data)
+    if (has_latent_by_head(layer))
         return STATUS_OK;
     if (!layer->attn_kv_b.data)
         return error_set(error, STATUS_FORMAT, "tensor blk.%d.attn_kv_b.weight is missing", index);

@@ -128,6 +128,7 @@ struct model {
     struct layer *layers;                        /* n_layer */
     uint64_t n_params, n_active;                 /* all numbers; those that one token's evaluation uses */
     uint64_t bytes_per_token;                    /* weight bytes read to decode one token */
+    uint64_t made_bytes;                         /* of weights that loading makes out of the file's */
     uint64_t multiply_adds_layers, multiply_adds_logits; /* of one token; of the logits after it */
     int32_t n_lora_rank;                                 /* the greatest rank of its adapters; 0: none */
     struct arena arena;                                  /* layers, names, and the weights that were made at load */
@@ -142,6 +143,9 @@ enum model_use {
  * this program doesn't run, STATUS_FORMAT for what contradicts itself. */
 enum status model_open(struct gguf *gguf, enum model_use use, struct model **out, struct error *error);
 void model_close(struct model *model);
+
+/* Bytes of the keys' matrices that loading makes of attn_kv_b; 0 where the file has them. */
+uint64_t model_transposed_bytes(const struct model *model, const struct layer *layer);
 
 /* The i-th supported architecture, NULL at the end. */
 const char *model_known_arch(size_t i);

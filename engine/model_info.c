@@ -11,6 +11,7 @@
 struct owned_info {
     struct model_info info;
     struct hparams hparams; /* where is_supported */
+    uint64_t made_bytes;
     struct arena arena;
 };
 
@@ -149,6 +150,7 @@ enum status model_info_new(const char *path, const struct gguf *gguf, const stru
         info->n_vocab = model->hparams.n_vocab;
         add_hparams(info, &model->hparams);
         owned->hparams = model->hparams;
+        owned->made_bytes = model->made_bytes;
     }
     info->has_fim = tokenizer && has_fim_tokens(tokenizer);
     *out = info;
@@ -162,7 +164,7 @@ uint64_t model_info_work_bytes(const struct model_info *info, int32_t n_slice, i
         return 0;
     n_slice = n_slice ? n_slice : DEFAULT_SLICE;
     const struct model model = {.hparams = owned->hparams};
-    return workspace_bytes(&model, n_slice < n_ctx ? n_slice : n_ctx, n_ctx);
+    return owned->made_bytes + workspace_bytes(&model, n_slice < n_ctx ? n_slice : n_ctx, n_ctx);
 }
 
 void model_info_free(struct model_info *info)

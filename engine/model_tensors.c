@@ -279,24 +279,38 @@ static bool is_of_experts(const struct tensor_row *row)
     return row->mats == DIM_EXPERTS;
 }
 
+/* A weight of which a token's evaluation reads so many matrices. */
+static void count_read(struct model *model, const struct weight *weight, int64_t n_mats)
+{
+    model->bytes_per_token += weight->mat_bytes * (uint64_t)n_mats;
+    model->n_active += (uint64_t)n_mats * (uint64_t)(weight->n_rows * weight->n_cols);
+}
+
 void model_count(struct model *model)
 {
     const struct expert_hparams *experts = &model->hparams.experts;
     for (size_t i = 0; i < gguf_n_tensors(model->gguf); i++)
         model->n_params += gguf_tensor_at(model->gguf, i)->n_elements;
-    model->n_active = model->n_params;
     const struct weight *output = model->output.data ? &model->output : &model->token_embd;
-    model->bytes_per_token = model->token_embd.row_bytes + model->output_norm.mat_bytes + output->mat_bytes;
     model->multiply_adds_logits = (uint64_t)(output->n_rows * output->n_cols);
+    for (size_t k = 0; k < N_MODEL_ROWS; k++) {
+        const struct weight *weight = weight_at(model, &model_rows[k]);
+        if (weight->data && (weight == output || weight != &model->token_embd))
+            count_read(model, weight, 1);
+    }
+    /* A token reads a row of this table; where it makes the logits, too, its numbers are counted already. */
+    model->bytes_per_token += model->token_embd.row_bytes;
+    model->n_active += output == &model->token_embd ? 0 : (uint64_t)model->token_embd.n_cols;
     for (int32_t i = 0; i < model->hparams.n_layer; i++)
         for (size_t k = 0; k < N_LAYER_ROWS; k++) {
             const struct weight *weight = weight_at(&model->layers[i], &layer_rows[k]);
             if (!weight->data)
                 continue;
             int64_t used = is_of_experts(&layer_rows[k]) ? experts->n_used : weight->n_mats;
-            model->bytes_per_token += weight->mat_bytes * (uint64_t)used;
+            count_read(model, weight, used);
             if (weight->n_rows > 1)
                 model->multiply_adds_layers += (uint64_t)used * (uint64_t)(weight->n_rows * weight->n_cols);
-            model->n_active -= (uint64_t)(weight->n_mats - used) * (uint64_t)(weight->n_rows * weight->n_cols);
         }
+    for (int32_t i = 0; i < model->hparams.n_layer; i++)
+        model->made_bytes += model_transposed_bytes(model, &model->layers[i]);
 }

@@ -11,7 +11,7 @@ enum status model_bind_tensors(struct model *model, struct error *error);
 /* The matrix of this name to which an adapter may add: one that stands in a product by itself.  NULL for others. */
 struct weight *model_find_adaptable(struct model *model, const char *name);
 
-/* Sets n_params, n_active and bytes_per_token by what is bound: before weights are made or shared. */
+/* Sets n_params, n_active, bytes_per_token and made_bytes by what is bound: before weights are made or shared. */
 void model_count(struct model *model);
 
 #endif

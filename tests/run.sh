@@ -14,10 +14,11 @@ set -u
 build=$1 tool=${2:-}
 limit=${TEST_TIMEOUT:-300}
 slow=
+slowness=1 # how many times as long a computation may take
 wrap=()
-case $build in */asan | */tsan) slow=yes limit=$((limit * 3)) ;; esac
+case $build in */asan | */tsan) slow=yes slowness=20 limit=$((limit * 3)) ;; esac
 if [ "$tool" = valgrind ]; then
-    slow=yes
+    slow=yes slowness=100
     wrap=(valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite)
     limit=$((limit * 6))
 fi
@@ -46,7 +47,7 @@ run_one() { # NAME COMMAND...
         XDG_CACHE_HOME="$work/run/xdg/cache" XDG_STATE_HOME="$work/run/xdg/state" \
         FATHOM_PROGRAM="$root/$build/fathom" FATHOM_TEST_DATA="$root/build/test-data" \
         FATHOM_TEST_MODEL="$root/build/test-data/models/SmolLM2-135M-Instruct.Q4_1.gguf" \
-        ${FATHOM_CPU:+FATHOM_CPU="$FATHOM_CPU"} ${LSAN_OPTIONS:+LSAN_OPTIONS="$LSAN_OPTIONS"} \
+        TEST_SLOWNESS="$slowness" ${FATHOM_CPU:+FATHOM_CPU="$FATHOM_CPU"} ${LSAN_OPTIONS:+LSAN_OPTIONS="$LSAN_OPTIONS"} \
         ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=1:allow_addr2line=1}" UBSAN_OPTIONS=print_stacktrace=1:allow_addr2line=1 \
         TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:allow_addr2line=1}" PYTHON="${PYTHON:-python3}" CMOCKA_MESSAGE_OUTPUT=TAP PYTHONDONTWRITEBYTECODE=1 \
         timeout -k 10 "$allowed" "$@" </dev/null &

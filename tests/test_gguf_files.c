@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/gguf.h"
@@ -153,6 +154,12 @@ static uint64_t copy_file(const char *from, const char *to)
     return size;
 }
 
+/* Of this process, so that a busy machine makes no difference. */
+static double cpu_seconds(void)
+{
+    return (double)clock() / CLOCKS_PER_SEC;
+}
+
 /* Half of the cuts lie in the header, where most of what can go wrong is; the others anywhere. */
 static void a_model_cut_anywhere_is_refused_at_once(void **state)
 {
@@ -160,6 +167,8 @@ static void a_model_cut_anywhere_is_refused_at_once(void **state)
     enum { N_CUTS = 200 };
     char path[512];
     uint64_t cuts[N_CUTS], random = 20250207;
+    const char *slowness = getenv("TEST_SLOWNESS"); /* of sanitizers and valgrind */
+    double allowed = slowness ? atof(slowness) : 1;
     struct gguf *gguf;
     path_of(path, "cut.gguf");
     uint64_t size = copy_file(model_path(), path);
@@ -177,9 +186,9 @@ static void a_model_cut_anywhere_is_refused_at_once(void **state)
     qsort(cuts, N_CUTS, sizeof *cuts, later_first);
     for (size_t i = 0; i < N_CUTS; i++) {
         assert_int_equal(truncate(path, (off_t)cuts[i]), 0);
-        uint64_t begin = clock_now_ns();
+        double begin = cpu_seconds();
         refuse(path, STATUS_FORMAT, path, cuts[i] ? "cut off" : "the file is empty");
-        if (clock_now_ns() - begin > 1000000000)
+        if (cpu_seconds() - begin > allowed)
             fail_msg("a cut at %llu took longer than a second", (unsigned long long)cuts[i]);
     }
     unlink(path);

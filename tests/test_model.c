@@ -10,6 +10,7 @@
 
 #include "engine/model.h"
 #include "tests/gguf_writer.h"
+#include "tests/synth.h"
 
 enum { VOCAB = 48, EMBD = 32, FF = 64, HEADS = 4, HEADS_KV = 2, LAYERS = 2, HEAD = EMBD / HEADS };
 
@@ -126,6 +127,8 @@ static void a_right_file_is_bound(void **state)
     uint64_t layer = 4 * (2 * EMBD * EMBD + 2 * EMBD * HEADS_KV * HEAD + 3 * EMBD * FF + 2 * EMBD);
     assert_int_equal(model->bytes_per_token, 4 * EMBD + 4 * EMBD + 4 * EMBD * VOCAB + LAYERS * layer);
     assert_int_equal(model->n_params, EMBD + EMBD * VOCAB + LAYERS * layer / 4);
+    assert_int_equal(model->n_active, model->n_params);
+    assert_int_equal(model->made_bytes, 0);
     model_close(model);
     buffer_deinit(&file);
 }
@@ -203,12 +206,91 @@ static void every_fault_is_named(void **state)
     }
 }
 
+static size_t write_shape(const struct synth_shape *shape, char **data)
+{
+    size_t size;
+    FILE *file = open_memstream(data, &size);
+    assert_non_null(file);
+    assert_int_equal(synth_write(file, shape, &(struct synth_options){.seed = 1}, NULL), STATUS_OK);
+    assert_int_equal(fclose(file), 0);
+    return size;
+}
+
+/* What a token reads of the tensors of a file with n_layer layers that run, by their names. */
+static uint64_t active_by_names(const struct gguf *gguf, const struct synth_shape *shape)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < gguf_n_tensors(gguf); i++) {
+        const struct gguf_tensor *tensor = gguf_tensor_at(gguf, i);
+        char name[128];
+        int layer;
+        snprintf(name, sizeof name, "%.*s", (int)tensor->name.size, tensor->name.data);
+        if (sscanf(name, "blk.%d.", &layer) == 1 && layer >= shape->n_layer)
+            continue; /* it foretells further tokens */
+        if (strcmp(name, "token_embd.weight") == 0 && !shape->is_tied)
+            n += (uint64_t)shape->n_embd;
+        else if (strstr(name, "_exps."))
+            n += tensor->n_elements / (uint64_t)shape->n_expert * (uint64_t)shape->n_expert_used;
+        else
+            n += tensor->n_elements;
+    }
+    return n;
+}
+
+static void what_a_token_reads_is_counted(void **state)
+{
+    (void)state;
+    static const char *const shapes[] = {"llama-3.1", "qwen2", "starcoder2", "mixtral", "qwen3moe", "v3", "v3-nextn"};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const struct synth_shape *shape = synth_shape_find(shapes[i]);
+        struct gguf *gguf, *second;
+        struct model *model;
+        char *data;
+        size_t size = write_shape(shape, &data);
+        assert_int_equal(gguf_open_memory(data, size, &gguf, NULL), STATUS_OK);
+        assert_int_equal(gguf_open_memory(data, size, &second, NULL), STATUS_OK);
+        assert_int_equal(model_open(second, MODEL_TO_DESCRIBE, &model, NULL), STATUS_OK);
+        if (model->n_active != active_by_names(gguf, shape))
+            fail_msg("%s: %llu instead of %llu", shapes[i], (unsigned long long)model->n_active,
+                     (unsigned long long)active_by_names(gguf, shape));
+        assert_true(model->n_active < model->n_params || (shape->is_tied && !shape->n_expert));
+        model_close(model);
+        gguf_close(gguf);
+        free(data);
+    }
+}
+
+/* Old files of latent attention have the keys' matrices the other way round. */
+static void weights_made_at_load_are_counted(void **state)
+{
+    (void)state;
+    static const char *const shapes[] = {"lite-old", "lite-f16", "lite-new"};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const struct synth_shape *shape = synth_shape_find(shapes[i]);
+        struct gguf *gguf;
+        struct model *model;
+        char *data;
+        size_t size = write_shape(shape, &data);
+        assert_int_equal(gguf_open_memory(data, size, &gguf, NULL), STATUS_OK);
+        assert_int_equal(model_open(gguf, MODEL_TO_RUN, &model, NULL), STATUS_OK);
+        size_t made = 0;
+        for (int32_t k = 0; i < 2 && k < shape->n_layer; k++)
+            made += model->layers[k].attn_k_b.mat_bytes * (size_t)model->layers[k].attn_k_b.n_mats;
+        assert_int_equal(model->made_bytes, made);
+        assert_true((made > 0) == (i < 2));
+        model_close(model);
+        free(data);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_right_file_is_bound),
         cmocka_unit_test(linear_scaling_is_taken),
         cmocka_unit_test(every_fault_is_named),
+        cmocka_unit_test(what_a_token_reads_is_counted),
+        cmocka_unit_test(weights_made_at_load_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

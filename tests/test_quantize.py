@@ -124,23 +124,23 @@ def has_nameless_files():
     return True
 
 
-def is_writing(child):
-    """Whether the child has a file open for its result."""
+def is_writing(child, ending=""):
+    """Whether the child has a file open for its result, whose name has this ending."""
     folder = f"/proc/{child.pid}/fd/"
     try:
         opened = [os.readlink(folder + name) for name in os.listdir(folder)]
     except OSError:
         return False
-    return any(path.startswith(ROOT) and not path.endswith("/in.gguf") for path in opened)
+    return any(path.startswith(ROOT) and not path.endswith("/in.gguf") and path.endswith(ending) for path in opened)
 
 
-def end_while_it_writes(number, *before):
-    """Ends quantising by a signal when its file is open; gives status, stdout and stderr."""
+def end_while_it_writes(number, ending, *before):
+    """Ends quantising by a signal when its file is open; gives what is in the folder then, and status, stdout and stderr."""
     for _ in range(5):  # a machine that stops us for a second lets it end before
         child = subprocess.Popen([*before, PROGRAM, "quantize", "in.gguf", "out.gguf", "Q4_K", "-t", "1"], cwd=ROOT,
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                  preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-        while not is_writing(child) and child.poll() is None:
+        while not is_writing(child, ending) and child.poll() is None:
             time.sleep(0.01)
         seen = os.listdir(ROOT)
         child.send_signal(number)
@@ -155,7 +155,7 @@ def interrupted_work_leaves_nothing():
     write_model("in.gguf", 40000)
     if has_nameless_files():
         for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)):
-            seen, result = end_while_it_writes(number)
+            seen, result = end_while_it_writes(number, "")
             assert (seen, result) == (["in.gguf"], (status, b"", b"")), (seen, result)
             assert os.listdir(ROOT) == ["in.gguf"]
     # Without /proc a file can't be named later: it has a name from the beginning, as where the file system wants one.
@@ -164,7 +164,7 @@ def interrupted_work_leaves_nothing():
         own = []
     elif subprocess.run([*own, "true"], capture_output=True).returncode != 0:
         return
-    seen, result = end_while_it_writes(signal.SIGINT, *own)
+    seen, result = end_while_it_writes(signal.SIGINT, ".part", *own)
     assert result == (130, b"", b""), result
     assert len(seen) == 2 and any(name.endswith(".part") for name in seen), seen
     assert os.listdir(ROOT) == ["in.gguf"]
