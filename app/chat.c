@@ -367,6 +367,7 @@ enum status chat_ask(struct chat *chat, struct slice question, struct slice pipe
         asking.print = chat_print_make(context->out, context->err, settings->quiet, chat->is_ascii);
     struct turn_options options = {.n_predict = settings->max_tokens,
                                    .strict = settings->strict,
+                                   .shift = settings->shift,
                                    .cancel = context->cancel,
                                    .on_text = show_text,
                                    .on_notice = show_notice,

@@ -213,6 +213,15 @@ static const struct option rows[OPTION_LIMIT] = {
                        .initial = "no",
                        .offset = FIELD(strict),
                        .help = "Refuse input that is larger than the context instead of leaving parts out."},
+    [OPTION_SHIFT] = {.name = "shift",
+                      .is_configurable = true,
+                      .kind = OPTION_FLAG,
+                      .section = SECTION_CHAT,
+                      .initial = "no",
+                      .offset = FIELD(shift),
+                      .help = "When the oldest turns drop out of a full context, go on at once with what was computed "
+                              "of the rest instead of reading it anew. It still carries traces of what dropped out, so "
+                              "answers are near those of a new reading, but not the same."},
     [OPTION_JSON] = {.name = "json",
                      .kind = OPTION_FLAG,
                      .section = SECTION_OUTPUT,

@@ -32,6 +32,7 @@ enum option_id {
     OPTION_RESUME,
     OPTION_NO_SAVE,
     OPTION_STRICT,
+    OPTION_SHIFT,
     OPTION_JSON,
     OPTION_QUIET,
     OPTION_COLOR,
@@ -143,6 +144,7 @@ struct settings {
     const char *resume;        /* NULL: start afresh; "": the latest; else a conversation's id */
     bool no_save;
     bool strict; /* refuse input larger than the context */
+    bool shift;  /* what drops out of the context is taken out of the session */
 
     /* output */
     bool json, quiet, plain, help, version;

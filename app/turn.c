@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/turn_prompt.h"
+#include "app/turn_shift.h"
 
 struct turn {
     struct session *session;
@@ -132,6 +133,17 @@ static enum status open_text(struct turn *turn, struct error *error)
 
 /* ---- the context ---- */
 
+/* As far as the session holds the same text, its tokens are taken. */
+static enum status reuse(struct turn *turn, struct tokens *all, struct error *error)
+{
+    const struct engine *engine = turn->prompt.engine;
+    enum status status = turn->options->shift ? turn_shift(engine, turn->session, all, error) : STATUS_OK;
+    size_t n;
+    const int32_t *ids = session_tokens(turn->session, &n);
+    turn_prompt_splice(engine, ids, n, all);
+    return status;
+}
+
 /* Makes the session hold the prompt and what there is of the answer. */
 static enum status read_prompt(struct turn *turn, struct error *error)
 {
@@ -141,6 +153,8 @@ static enum status read_prompt(struct turn *turn, struct error *error)
     tokens_append_all(&all, turn->answer.ids, turn->answer.n);
     uint64_t began = clock_now_ns();
     enum status status = tokens_status(&all, error);
+    if (status == STATUS_OK)
+        status = reuse(turn, &all, error);
     if (status == STATUS_OK)
         status = session_sync(turn->session, all.ids, all.n, &report, error);
     tokens_deinit(&all);
@@ -281,9 +295,6 @@ static enum status run(struct turn *turn, struct error *error)
         return status;
     if (turn->options->on_prompt)
         turn->options->on_prompt(turn->options->context, &turn->prompt.tokens);
-    size_t n_past;
-    const int32_t *past = session_tokens(turn->session, &n_past);
-    turn_prompt_splice(turn->prompt.engine, past, n_past, &turn->prompt.tokens);
     status = read_prompt(turn, error);
     if (status == STATUS_CANCELLED) {
         turn->result->stop = TURN_CANCELLED;

@@ -44,6 +44,7 @@ struct turn_options {
     const char *const *stops;
     size_t n_stops;
     bool strict;               /* refuse what doesn't fit, instead of leaving something out */
+    bool shift;                /* what is left out is taken out of the session: turn_shift.h */
     const atomic_bool *cancel; /* the session's own flag; may be NULL */
 
     /* May be NULL.  on_text: answer or thought as it comes, whole code points; false ends the turn as if cancelled. */

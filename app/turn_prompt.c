@@ -103,7 +103,7 @@ size_t turn_prompt_match(const struct engine *engine, const int32_t *ids, size_t
 void turn_prompt_splice(const struct engine *engine, const int32_t *ids, size_t n, struct tokens *prompt)
 {
     size_t covered, matched = turn_prompt_match(engine, ids, n, prompt, &covered);
-    if (matched == 0 || covered >= prompt->n) /* nothing new to evaluate: leave it to the session */
+    if (matched == 0)
         return;
     struct tokens spliced = {0};
     tokens_append_all(&spliced, ids, matched);

@@ -46,6 +46,13 @@ struct expansion {
     int32_t first_head, n_heads, n_cells;
 };
 
+/* Cells [from, from + n) become cells [to, to + n), to <= from.  Of each of the n_heads heads (width numbers) of a key the
+ * numbers from first_rotated on are rotated. */
+struct cell_move {
+    int32_t to, from, n;
+    int32_t n_heads, width, first_rotated;
+};
+
 struct backend_ops {
     const char *name;
     void (*free)(struct backend *backend);
@@ -77,6 +84,10 @@ struct backend_ops {
     /* Puts keys (n_tokens, n_head_kv * k) and values (n_tokens, n_head_kv * v) into the cells from first_cell on. */
     void (*kv_store)(struct backend *backend, struct kvcache *cache, int32_t layer, int32_t first_cell,
                      int32_t n_tokens, const float *keys, const float *values);
+    /* Moves cells of all layers, within one cache or to another of the same shape, and turns the keys back by as many positions
+     * as they move: what rope gave them at their new positions, up to the cache's rounding. */
+    void (*kv_move)(struct backend *backend, struct kvcache *to, const struct kvcache *from,
+                    const struct cell_move *move, const struct rope_settings *rope);
     /* out (n_tokens, n_head * v) = softmax(scale · q · keysᵀ) · values for each head; q is (n_tokens, n_head * k). */
     void (*attention)(struct backend *backend, float *out, const float *q, const struct kvcache *cache, int32_t layer,
                       const struct attention_settings *settings);

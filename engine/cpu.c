@@ -122,14 +122,16 @@ static void cpu_norm(struct backend *backend, float *out, const float *x, const 
 /* ---- rope ---- */
 
 /* How fast pair i of n_rot / 2 turns.  YaRN keeps fast pairs as they are, scales slow ones, and goes over linearly between. */
-static double rope_frequency(const struct rope_hparams *rope, int32_t i)
+double cpu_rope_frequency(const struct rope_settings *settings, int32_t i)
 {
+    const struct rope_hparams *rope = settings->hparams;
+    double factor = settings->factors ? (double)floats_of(settings->factors)[i] : 1.0;
     double frequency = pow((double)rope->theta, -2.0 * i / rope->n_rot), scaled = frequency * (double)rope->scale;
     if (rope->yarn_high < 0)
-        return scaled;
+        return scaled / factor;
     double width = fmax((double)rope->yarn_high - (double)rope->yarn_low, 0.001);
     double share = fmin(fmax((i - (double)rope->yarn_low) / width, 0), 1);
-    return scaled * share + frequency * (1 - share);
+    return (scaled * share + frequency * (1 - share)) / factor;
 }
 
 static bool rope_prepare(struct rope_table *table, const struct rope_settings *settings, int32_t first_position,
@@ -151,9 +153,8 @@ static bool rope_prepare(struct rope_table *table, const struct rope_settings *s
     table->factors = settings->factors;
     table->first_position = first_position;
     table->n_tokens = n_tokens;
-    const float *factors = floats_of(settings->factors);
     for (int32_t i = 0; i < rope->n_rot / 2; i++) {
-        double frequency = rope_frequency(rope, i) / (factors ? (double)factors[i] : 1.0);
+        double frequency = cpu_rope_frequency(settings, i);
         for (int32_t t = 0; t < n_tokens; t++) {
             float *pair = table->cos_sin + (int64_t)t * rope->n_rot + 2 * i;
             double angle = (double)(first_position + t) * frequency;
@@ -273,6 +274,7 @@ static const struct backend_ops cpu_ops = {
     .matmul_heads = cpu_matmul_heads,
     .rope = cpu_rope,
     .kv_store = cpu_kv_store,
+    .kv_move = cpu_kv_move,
     .attention = cpu_attention,
     .expand = cpu_expand,
     .silu_gate = cpu_silu_gate,

@@ -29,7 +29,7 @@ static void pack_q8_0(unsigned char *to, const float *x, int32_t n)
     }
 }
 
-static void pack_row(enum quant_type type, unsigned char *to, const float *x, int32_t n)
+void cpu_pack_cells(enum quant_type type, unsigned char *to, const float *x, int32_t n)
 {
     if (type == QUANT_F32) {
         memcpy(to, x, (size_t)n * sizeof *x);
@@ -49,11 +49,11 @@ void cpu_kv_store(struct backend *backend, struct kvcache *cache, int32_t layer,
     (void)backend;
     for (int32_t t = 0; t < n_tokens; t++) {
         size_t cell = (size_t)(first_cell + t);
-        pack_row(cache->type, kvcache_keys(cache, layer) + cell * cache->k_row_bytes, keys + t * cache->k_elements,
-                 cache->k_elements);
+        cpu_pack_cells(cache->type, kvcache_keys(cache, layer) + cell * cache->k_row_bytes,
+                       keys + t * cache->k_elements, cache->k_elements);
         if (cache->v_elements)
-            pack_row(cache->type, kvcache_values(cache, layer) + cell * cache->v_row_bytes,
-                     values + t * cache->v_elements, cache->v_elements);
+            cpu_pack_cells(cache->type, kvcache_values(cache, layer) + cell * cache->v_row_bytes,
+                           values + t * cache->v_elements, cache->v_elements);
     }
 }
 

@@ -135,10 +135,19 @@ bool cpu_prepare_words(struct cpu_backend *cpu, const struct activation_source *
 
 /* ---- cpu_attention.c ---- */
 
+/* n numbers of cells, or of some of their blocks. */
+void cpu_pack_cells(enum quant_type type, unsigned char *to, const float *x, int32_t n);
 void cpu_kv_store(struct backend *backend, struct kvcache *cache, int32_t layer, int32_t first_cell, int32_t n_tokens,
                   const float *keys, const float *values);
 void cpu_attention(struct backend *backend, float *out, const float *q, const struct kvcache *cache, int32_t layer,
                    const struct attention_settings *s);
+
+/* ---- cpu.c, cpu_move.c ---- */
+
+/* How far pair i of n_rot / 2 turns from one position to the next, in radians. */
+double cpu_rope_frequency(const struct rope_settings *settings, int32_t i);
+void cpu_kv_move(struct backend *backend, struct kvcache *to, const struct kvcache *from, const struct cell_move *move,
+                 const struct rope_settings *rope);
 
 /* ---- cpu_expand.c ---- */
 

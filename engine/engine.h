@@ -305,6 +305,12 @@ struct draft_counts {
 };
 struct draft_counts session_draft_counts(const struct session *session); /* since it was opened */
 
+/* Takes tokens [from, from + n) out of the session; those behind them move up without being evaluated again: their keys turn
+ * to the new positions.  Their cells still carry what they saw of the tokens that went, so the logits that follow are near
+ * those of a new evaluation, and not the same.  The last token's logits stay as they were where it stays.  STATUS_RANGE where
+ * there are no such tokens; after STATUS_MEMORY the session holds a beginning of its tokens. */
+enum status session_shift(struct session *session, size_t from, size_t n, struct error *error);
+
 /* Logits (n_vocab) that follow the last token; valid until the session changes.  NULL before the first sync. */
 const float *session_logits(const struct session *session);
 

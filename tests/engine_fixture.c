@@ -30,7 +30,7 @@ struct engine *open_engine(const char *cpu, int n_threads)
     return open_path(path, cpu, n_threads);
 }
 
-struct engine *open_small(const char *shape, const char *cpu, int n_threads)
+struct engine *open_synth(const struct synth_shape *shape, const char *cpu, int n_threads)
 {
     const char *folder = getenv("TMPDIR");
     char path[512];
@@ -39,11 +39,16 @@ struct engine *open_small(const char *shape, const char *cpu, int n_threads)
     assert_true(descriptor >= 0);
     close(descriptor);
     struct error error = {0};
-    if (synth_save(path, synth_shape_find(shape), &(struct synth_options){.seed = 1}, &error))
+    if (synth_save(path, shape, &(struct synth_options){.seed = 1}, &error))
         fail_msg("%s", error.text);
     struct engine *engine = open_path(path, cpu, n_threads);
     unlink(path);
     return engine;
+}
+
+struct engine *open_small(const char *shape, const char *cpu, int n_threads)
+{
+    return open_synth(synth_shape_find(shape), cpu, n_threads);
 }
 
 struct session *open_session(struct engine *engine, struct session_options options)

@@ -3,11 +3,13 @@
 #define FATHOM_TESTS_ENGINE_FIXTURE_H
 
 #include "engine/engine.h"
+#include "tests/synth_shapes.h"
 
 /* The model of FATHOM_TEST_MODEL.  cpu NULL: the best instruction set here. */
 struct engine *open_engine(const char *cpu, int n_threads);
 /* A small model of random weights, a shape of tests/synth_shapes.c, by its name. */
 struct engine *open_small(const char *shape, const char *cpu, int n_threads);
+struct engine *open_synth(const struct synth_shape *shape, const char *cpu, int n_threads);
 struct session *open_session(struct engine *engine, struct session_options options);
 /* report may be NULL. */
 void sync_all(struct session *session, const struct tokens *tokens, struct sync_report *report);

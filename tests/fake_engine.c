@@ -488,6 +488,17 @@ const float *session_logits(const struct session *session)
     return session->has_logits ? session->logits : NULL;
 }
 
+enum status session_shift(struct session *session, size_t from, size_t n, struct error *error)
+{
+    if (from > session->tokens.n || n > session->tokens.n - from)
+        return error_set(error, STATUS_RANGE, "no such tokens");
+    session->tokens.n -= n;
+    memmove(session->tokens.ids + from, session->tokens.ids + from + n,
+            (session->tokens.n - from) * sizeof *session->tokens.ids);
+    fake_engine.n_shifts++;
+    return STATUS_OK;
+}
+
 /* The score of a text is that of a model that gives the byte after the last one logit 10, the rest 0. */
 enum status session_score(struct session *session, const int32_t *ids, size_t n, size_t first, score_fn *score,
                           void *context, struct error *error)

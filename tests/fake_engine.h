@@ -33,7 +33,7 @@ struct fake_engine {
     void (*on_slice)(size_t done); /* called after each slice of a prompt */
 
     /* What the test reads. */
-    size_t n_opened, n_syncs, n_reused, n_evaluated, n_saves, n_restores;
+    size_t n_opened, n_syncs, n_reused, n_evaluated, n_saves, n_restores, n_shifts;
     struct tokens last_sync; /* the ids of the last session_sync */
 };
 

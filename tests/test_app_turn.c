@@ -405,6 +405,46 @@ static void test_the_oldest_turns_drop_out(void **state)
     assert_string_equal(t.shown.data, "a4");
 }
 
+/* As the test before, but with what was evaluated of the turn that stays: "<|im_start|>user\n" before the digit is what both
+ * prompts begin with, and all behind the digit moves up. */
+static void test_what_drops_out_is_taken_out(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"a1", "a2", "a3", "a4"};
+    char question[61];
+    script(answers, 4);
+    open_with(348, NULL);
+    t.options.shift = true;
+    conversation_set_system(&t.conversation, "system", 6, NULL);
+    for (char i = '1'; i <= '4'; i++) {
+        fill(question, 60, i);
+        ask(question);
+        assert_int_equal(fake_engine.n_shifts, i == '4');
+    }
+    assert_string_equal(t.notices.data, "left out the 2 oldest turns (124 tokens): the context holds 348\n");
+    assert_int_equal(t.conversation.first, 4);
+    /* The third question with its answer stays, the fourth and what opens its answer are new. */
+    assert_int_equal(t.result.n_evaluated, 2 + 68 + 11);
+    assert_int_equal(t.result.n_reused, 16 + 68 + 11 + 2);
+    assert_memory_equal(t.sent.data, "<|im_start|>system\nsystem<|im_end|>\n<|im_start|>user\n3333", 55);
+    assert_string_equal(t.shown.data, "a4");
+}
+
+static void test_shifting_needs_something_that_stays(void **state)
+{
+    (void)state;
+    char question[101];
+    open_with(300, NULL);
+    t.options.shift = true;
+    fill(question, 100, 'x');
+    ask(question);
+    fill(question, 100, 'y');
+    ask(question);
+    assert_string_equal(t.notices.data, "left out the oldest turn (102 tokens): the context holds 300\n");
+    assert_int_equal(fake_engine.n_shifts, 0);
+    assert_null(strstr(t.sent.data, "xx"));
+}
+
 static void test_one_turn_drops_out(void **state)
 {
     (void)state;
@@ -549,6 +589,27 @@ static void test_an_answer_outlives_the_context(void **state)
     assert_memory_equal(t.notices.data, "left out the oldest turn (15 tokens): the context holds 200\n", 60);
 }
 
+/* Nothing is evaluated but what comes: the answer goes on from the logits that were there. */
+static void test_an_answer_outlives_the_context_by_shifting(void **state)
+{
+    (void)state;
+    static char first[301];
+    static const char *answers[] = {"one", NULL, " and the rest"};
+    fill(first, 300, 'a');
+    answers[1] = first;
+    script(answers, 3);
+    open_with(200, NULL);
+    t.options.shift = true;
+    ask("old question");
+    ask("new one");
+    assert_true(fake_engine.n_shifts >= 1);
+    assert_null(strstr(t.sent.data, "old question"));
+    assert_int_equal(last()->text.size, t.shown.size);
+    assert_memory_equal(t.notices.data, "left out the oldest turn (15 tokens): the context holds 200\n", 60);
+    /* All of the prompt and the answer so far was there, but for the last token, which the scripted engine always evaluates. */
+    assert_int_equal(fake_engine.n_evaluated, 1);
+}
+
 static void test_an_answer_alone_outlives_the_context(void **state)
 {
     (void)state;
@@ -637,6 +698,8 @@ int main(void)
         TEST(test_bytes_that_are_no_text),
         TEST(test_thought_is_told_apart),
         TEST(test_the_oldest_turns_drop_out),
+        TEST(test_what_drops_out_is_taken_out),
+        TEST(test_shifting_needs_something_that_stays),
         TEST(test_one_turn_drops_out),
         TEST(test_strict_refuses),
         TEST(test_the_middle_of_piped_text_is_left_out),
@@ -645,6 +708,7 @@ int main(void)
         TEST(test_the_oldest_turns_go_before_the_middle),
         TEST(test_a_system_text_that_leaves_no_room),
         TEST(test_an_answer_outlives_the_context),
+        TEST(test_an_answer_outlives_the_context_by_shifting),
         TEST(test_an_answer_alone_outlives_the_context),
         TEST(test_text_knows_nothing_of_the_context),
         TEST(test_a_limit_beyond_the_context),

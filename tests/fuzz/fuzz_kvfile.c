@@ -2,8 +2,8 @@
  * vocabulary, as many as the file has cells for, and cells that come out as they stand in the file.
  *
  * Sums would keep the fuzzer out: they are made right before the file is opened, but for inputs whose first byte is odd.
- * With FATHOM_PLANT_BUG whoever counts the tokens takes the one after the fortieth for the next of the vocabulary, which is
- * wrong only where it was the last.  The fuzzer must find it. */
+ * With FATHOM_PLANT_BUG whoever counts the tokens is off by a hundred from the second block on, which none of the seeds has a
+ * token for that would show it.  The fuzzer must find it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +63,7 @@ static void count_tokens(const struct kvfile *file)
     for (size_t i = 0; i < n; i++) {
         int32_t id = ids[i];
 #ifdef FATHOM_PLANT_BUG
-        id += i == 40;
+        id += i < KVFILE_CELLS ? 0 : 100;
 #endif
         ((volatile unsigned *)counts)[id]++;
     }
