@@ -134,20 +134,50 @@ INLINE vec vec_of_bytes(__m256i bytes, int i, int traits)
     return _mm256_cvtepi32_ps(traits & SIGNED_BYTES ? _mm256_cvtepi8_epi32(eight) : _mm256_cvtepu8_epi32(eight));
 }
 
-/* The input of a block: its numbers of even and of odd places, the order in which bytes become words at the least cost. */
-struct input {
+/* ---- a step: one block, its weights as words of even and of odd places, the order in which bytes become words at the
+ * least cost.  The input has the same order. ---- */
+
+enum { STEP_BLOCKS = 1, TILE_WORDS = 2 };
+
+/* Sums of weight · input stay exact: 4 · 128 · 32767 fits 32 bits many times. */
+enum { INPUT_MAX = 32767 };
+
+struct step {
     __m256i even, odd;
 };
 
-INLINE struct input load_input(const int16_t *q)
+INLINE int step_traits(int traits)
 {
-    return (struct input){_mm256_loadu_si256((const __m256i *)(const void *)q),
-                          _mm256_loadu_si256((const __m256i *)(const void *)(q + 16))};
+    return traits;
 }
 
-/* Eight numbers of the input in each of `whole`, of at most 16 bits. */
-INLINE void put_input(int16_t *q, const __m256i whole[4])
+INLINE struct scales step_scales(struct type type, const unsigned char *p, int n)
 {
+    return type.scales(p, n);
+}
+
+INLINE struct step step_unpack(struct type type, const unsigned char *p, int k, int n)
+{
+    (void)n;
+    __m256i bytes = type.bytes(p, k);
+    if (type.traits & SIGNED_BYTES)
+        return (struct step){_mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8), _mm256_srai_epi16(bytes, 8)};
+    return (struct step){_mm256_and_si256(bytes, _mm256_set1_epi16(255)), _mm256_srli_epi16(bytes, 8)};
+}
+
+/* The first half of the lanes are sums of weights 0..15, the others of 16..31. */
+INLINE vec step_dot(struct step weights, int traits, const int16_t *q)
+{
+    (void)traits;
+    __m256i even = _mm256_madd_epi16(weights.even, load32((const unsigned char *)q));
+    __m256i odd = _mm256_madd_epi16(weights.odd, load32((const unsigned char *)(q + 16)));
+    return _mm256_cvtepi32_ps(_mm256_add_epi32(even, odd));
+}
+
+/* Eight numbers of block b in each of `whole`, of at most 16 bits. */
+INLINE void put_input(int16_t *row, int64_t b, const __m256i whole[4])
+{
+    int16_t *q = row + b * 32;
     __m256i sorted[4]; /* the four of even places, the four of odd ones */
     UNROLL
     for (int i = 0; i < 4; i++)
@@ -157,18 +187,30 @@ INLINE void put_input(int16_t *q, const __m256i whole[4])
     _mm256_storeu_si256((__m256i *)(void *)(q + 16), _mm256_permute2x128_si256(first, second, 0x31));
 }
 
-/* Sums of weight · input: the first half of the lanes of weights 0..15, the others of 16..31. */
-INLINE vec vec_multiply_block(__m256i bytes, int traits, struct input x)
+/* Where the scales of a group's blocks wait; pairs of them where a block has two. */
+struct ready_scales {
+    float scale[2 * GROUP];
+};
+
+INLINE void keep_scales(struct ready_scales *ready, int traits, struct scales scales, __m256 input)
 {
-    __m256i even, odd;
-    if (traits & SIGNED_BYTES) {
-        even = _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8);
-        odd = _mm256_srai_epi16(bytes, 8);
+    __m256 first = _mm256_mul_ps(scales.scale, input);
+    if (traits & TWO_SCALES) {
+        __m256 second = _mm256_mul_ps(scales.second_scale, input);
+        _mm256_storeu_ps(ready->scale, _mm256_unpacklo_ps(first, second));
+        _mm256_storeu_ps(ready->scale + GROUP, _mm256_unpackhi_ps(first, second));
     } else {
-        even = _mm256_and_si256(bytes, _mm256_set1_epi16(255));
-        odd = _mm256_srli_epi16(bytes, 8);
+        _mm256_storeu_ps(ready->scale, first);
     }
-    return _mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_madd_epi16(even, x.even), _mm256_madd_epi16(odd, x.odd)));
+    /* To load and spread a number is one instruction.  A compiler that knows what the memory holds shuffles it out of
+     * registers, which is two. */
+    __asm__("" : "+m"(*ready));
+}
+
+/* The place of block k's pair, as two unpackings of eight lanes leave them. */
+INLINE int pair_place(int k)
+{
+    return 2 * ((k & 1) | (k & 2) << 1 | (k & 4) >> 1);
 }
 
 /* The first number in the first half of the lanes, the second in the other. */
@@ -179,12 +221,24 @@ INLINE vec vec_halves(const float *pair)
     return _mm256_permutevar_ps(_mm256_castpd_ps(_mm256_set1_pd(both)), _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
 }
 
+INLINE vec scale_of(const struct ready_scales *ready, int traits, int k)
+{
+    return traits & TWO_SCALES ? vec_halves(ready->scale + pair_place(k)) : vec_set(ready->scale[k]);
+}
+
 INLINE vec vec_add8(vec v, __m256 eight)
 {
     return _mm256_add_ps(v, eight);
 }
 
+/* Many tokens: by floats. */
+enum { SPLIT_MAX_COLS = 0 };
+#define MANY_TOKENS(name)
+#define MANY_OF(name) NULL
+
 /* The order matters: attention multiplies, too. */
+#include "engine/cpu_vector_words.h"
+
 #include "engine/cpu_vector_matmul.h"
 
 #include "engine/cpu_vector_attention.h"
@@ -192,9 +246,9 @@ INLINE vec vec_add8(vec v, __m256 eight)
 const struct cpu_kernels cpu_avx2_kernels = {
     .name = "avx2",
     .is_available = cpu_has_avx2,
-    .takes_words = takes_words,
-    .quantise = quantise,
     .few_tokens = FEW_TOKENS,
+    .takes = takes,
+    .quantise_words = quantise_words,
     .matmul = matmul,
     .attention = attention,
     .silu_gate = silu_gate,

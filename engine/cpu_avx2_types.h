@@ -36,11 +36,17 @@ enum type_traits {
 
 typedef struct scales scales_fn(const unsigned char *p, int n);
 typedef __m256i bytes_fn(const unsigned char *p, int k);
+#if defined(__AVX512F__)
+typedef __m512i pair_fn(const unsigned char *p, int k);
+#endif
 
 /* What a type is to a kernel, all of it known when it is compiled. */
 struct type {
     scales_fn *scales;
     bytes_fn *bytes;
+#if defined(__AVX512F__)
+    pair_fn *pair; /* cpu_avx512_types.h */
+#endif
     int group_blocks;   /* that one struct of the file holds: 1 or GROUP */
     size_t group_bytes; /* of such a struct */
     int traits;
@@ -218,10 +224,14 @@ INLINE struct scales scales_mxfp4(const unsigned char *p, int n)
     return (struct scales){.scale = _mm256_loadu_ps((const float *)(const void *)bits)};
 }
 
+INLINE __m128i values_mxfp4(void)
+{
+    return _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
+}
+
 INLINE __m256i bytes_mxfp4(const unsigned char *p, int k)
 {
-    const __m128i values = _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
-    return looked_up(values, nibbles(p + k * 17 + 1));
+    return looked_up(values_mxfp4(), nibbles(p + k * 17 + 1));
 }
 
 /* ---- super-blocks of eight ---- */

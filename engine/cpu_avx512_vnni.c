@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/cpu_avx2_types.h"
+#include "engine/cpu_avx512_types.h"
 
 /* ---- a vector of floats ---- */
 
@@ -150,37 +150,104 @@ INLINE vec vec_of_bytes(__m256i bytes, int i, int traits)
     return _mm512_cvtepi32_ps(traits & SIGNED_BYTES ? _mm512_cvtepi8_epi32(half) : _mm512_cvtepu8_epi32(half));
 }
 
-/* The input of a block, in order. */
-struct input {
-    __m512i words;
+/* ---- a step: two blocks, their weights as unsigned bytes in order.  The input's 16 bits are 256 · high + low, both of them
+ * signed bytes: for each two blocks the 64 high ones, then the 64 low ones. ---- */
+
+enum { STEP_BLOCKS = 2, TILE_WORDS = 4 };
+
+/* So that the high byte is 127 at most. */
+enum { INPUT_MAX = 127 * 256 + 127 };
+
+struct step {
+    __m512i bytes;
 };
 
-INLINE struct input load_input(const int16_t *q)
+INLINE int step_traits(int traits)
 {
-    return (struct input){_mm512_loadu_si512(q)};
+    return traits & SIGNED_BYTES ? traits | HAS_MIN : traits;
 }
 
-/* Eight numbers of the input in each of `whole`, of at most 16 bits. */
-INLINE void put_input(int16_t *q, const __m256i whole[4])
+INLINE struct scales step_scales(struct type type, const unsigned char *p, int n)
+{
+    struct scales scales = type.scales(p, n);
+    if (type.traits & SIGNED_BYTES)
+        scales.min = _mm256_mul_ps(scales.scale, _mm256_set1_ps(-128));
+    return scales;
+}
+
+/* Blocks k and k + 1, or the last one alone. */
+INLINE struct step step_unpack(struct type type, const unsigned char *p, int k, int n)
+{
+    if (n > 1)
+        return (struct step){type.pair(p, k)};
+    __m256i bytes = type.bytes(p, k);
+    if (type.traits & SIGNED_BYTES)
+        bytes = _mm256_xor_si256(bytes, _mm256_set1_epi8(-128));
+    return (struct step){_mm512_zextsi256_si512(bytes)};
+}
+
+/* Each quarter of the lanes are the sums of 16 weights. */
+INLINE vec step_dot(struct step weights, int traits, const int16_t *q)
+{
+    (void)traits;
+    __m512i high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), weights.bytes, _mm512_loadu_si512(q));
+    high = _mm512_slli_epi32(high, 8);
+    return _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(high, weights.bytes, _mm512_loadu_si512(q + 32)));
+}
+
+/* 32 words that are bytes, as bytes in their order. */
+INLINE __m256i bytes_of_words(__m256i first, __m256i second)
+{
+    return _mm256_permute4x64_epi64(_mm256_packs_epi16(first, second), 0xd8);
+}
+
+/* Words as 256 · high + low, both of them signed bytes. */
+INLINE void split_words(const __m256i words[2], __m256i high[2], __m256i low[2])
+{
+    UNROLL
+    for (int i = 0; i < 2; i++) {
+        high[i] = _mm256_srai_epi16(_mm256_add_epi16(words[i], _mm256_set1_epi16(128)), 8);
+        low[i] = _mm256_sub_epi16(words[i], _mm256_slli_epi16(high[i], 8));
+    }
+}
+
+/* Eight of a block's numbers in each of `whole`, of at most 16 bits: as words in their order. */
+INLINE void pack_words(const __m256i whole[4], __m256i words[2])
 {
     /* Packing works in each 128-bit half: the permutation puts the quarters back in order. */
     UNROLL
     for (int i = 0; i < 2; i++)
-        _mm256_storeu_si256((__m256i *)(void *)(q + 16 * i),
-                            _mm256_permute4x64_epi64(_mm256_packs_epi32(whole[2 * i], whole[2 * i + 1]), 0xd8));
+        words[i] = _mm256_permute4x64_epi64(_mm256_packs_epi32(whole[2 * i], whole[2 * i + 1]), 0xd8);
 }
 
-/* Sums of weight · input: the first half of the lanes of weights 0..15, the others of 16..31. */
-INLINE vec vec_multiply_block(__m256i bytes, int traits, struct input x)
+INLINE void put_input(int16_t *row, int64_t b, const __m256i whole[4])
 {
-    __m512i words = traits & SIGNED_BYTES ? _mm512_cvtepi8_epi16(bytes) : _mm512_cvtepu8_epi16(bytes);
-    return _mm512_cvtepi32_ps(_mm512_dpwssd_epi32(_mm512_setzero_si512(), words, x.words));
+    __m256i words[2], high[2], low[2];
+    pack_words(whole, words);
+    split_words(words, high, low);
+    unsigned char *q = (unsigned char *)(row + b / 2 * 64) + b % 2 * 32;
+    _mm256_storeu_si256((__m256i *)(void *)q, bytes_of_words(high[0], high[1]));
+    _mm256_storeu_si256((__m256i *)(void *)(q + 64), bytes_of_words(low[0], low[1]));
 }
 
-/* The first number in the first half of the lanes, the second in the other. */
-INLINE vec vec_halves(const float *pair)
+/* Where the scales of a group's blocks wait: the first ones, or those of the first halves, in the first half. */
+struct ready_scales {
+    __m512 scale;
+};
+
+INLINE void keep_scales(struct ready_scales *ready, int traits, struct scales scales, __m256 input)
 {
-    return _mm512_insertf32x8(vec_set(pair[0]), _mm256_set1_ps(pair[1]), 1);
+    __m256 first = _mm256_mul_ps(scales.scale, input);
+    __m256 second = traits & TWO_SCALES ? _mm256_mul_ps(scales.second_scale, input) : first;
+    ready->scale = _mm512_insertf32x8(_mm512_castps256_ps512(first), second, 1);
+}
+
+/* Those of blocks k and k + 1, each in the quarters of the lanes whose weights it belongs to. */
+INLINE vec scale_of(const struct ready_scales *ready, int traits, int k)
+{
+    int a = k, b = traits & TWO_SCALES ? k + GROUP : k, c = k + 1, d = traits & TWO_SCALES ? k + 1 + GROUP : k + 1;
+    const __m512i from = _mm512_setr_epi32(a, a, a, a, b, b, b, b, c, c, c, c, d, d, d, d);
+    return _mm512_permutexvar_ps(from, ready->scale);
 }
 
 INLINE vec vec_add8(vec v, __m256 eight)
@@ -189,6 +256,10 @@ INLINE vec vec_add8(vec v, __m256 eight)
 }
 
 /* The order matters: attention multiplies, too. */
+#include "engine/cpu_vector_words.h"
+
+#include "engine/cpu_avx512_panel.h"
+
 #include "engine/cpu_vector_matmul.h"
 
 #include "engine/cpu_vector_attention.h"
@@ -196,9 +267,10 @@ INLINE vec vec_add8(vec v, __m256 eight)
 const struct cpu_kernels cpu_avx512_vnni_kernels = {
     .name = "avx512",
     .is_available = cpu_has_avx512_vnni,
-    .takes_words = takes_words,
-    .quantise = quantise,
     .few_tokens = FEW_TOKENS,
+    .takes = takes,
+    .quantise_words = quantise_words,
+    .quantise_split = quantise_split,
     .matmul = matmul,
     .attention = attention,
     .silu_gate = silu_gate,

@@ -126,12 +126,10 @@ static bool expand_chunk(struct cpu_backend *cpu, struct expand_job *job)
     int64_t width = job->rank + job->n_rot;
     cpu_run(cpu, (size_t)(job->n_cells * (width + job->expansion->n_heads * job->n_rot)), unpack_cells, job);
     const struct activation_source source = {cpu->expand.cells, job->n_cells, job->rank, job->n_cells, width, 0};
-    bool words = job->n_cells <= cpu->kernels->few_tokens && cpu->kernels->takes_words(values->type);
-    if (words && !cpu_prepare_words(cpu, &source))
+    if (!cpu_prepare(cpu, cpu_choose_form(cpu, values, job->n_cells), &source))
         return false;
     job->x = cpu->activation;
     job->x.n_tokens = job->n_cells;
-    job->x.n_cols = job->rank;
     job->x.x = cpu->expand.cells;
     job->x.x_stride = width;
     cpu_run(cpu, (size_t)(job->n_cells * job->rank * job->expansion->n_heads * (job->nope + job->v_width)),

@@ -182,9 +182,9 @@ struct experts_job {
     const struct cpu_backend *cpu;
     const struct product *products;
     int32_t n_products;
-    const float *x;   /* row of pair p at x + p * x_stride; likewise its 16-bit form in cpu->activation */
-    int64_t x_stride; /* 0: all pairs have one row */
-    bool words;
+    const float *x;      /* row of pair p at x + p * x_stride; NULL: no product reads floats */
+    int64_t x_stride;    /* 0: all pairs have one row */
+    const int32_t *rows; /* (n_pairs) of cpu->activation; NULL: one row for each pair */
     struct deal deal;
 };
 
@@ -193,14 +193,13 @@ static void multiply_expert(const struct experts_job *job, int thread, int32_t e
 {
     const struct expert_plan *plan = &job->cpu->plan;
     const struct weight *weight = job->products[i].weight;
-    int64_t first = plan->begin[e], row = job->x_stride ? first : 0;
+    int64_t first = plan->begin[e];
     struct activation x = job->cpu->activation;
     x.n_tokens = plan->begin[e + 1] - plan->begin[e];
-    x.n_cols = weight->n_cols;
-    x.x = job->x + row * job->x_stride;
+    x.x = job->x ? job->x + first * job->x_stride : NULL;
     x.x_stride = job->x_stride;
-    if (job->words)
-        activation_skip(&x, row);
+    x.rows = job->rows ? job->rows + first : NULL;
+    x.first_row = first;
     const struct matmul_out out = {job->products[i].out + first * weight->n_rows, weight->n_rows, NULL, false};
     job->cpu->kernels->matmul(weight, e, begin, end, &x, &out, cpu_scratch(job->cpu, thread));
 }
@@ -267,19 +266,28 @@ void cpu_matmul_experts(struct backend *backend, const struct product *products,
         return;
     if (cpu->residency && residency_expect(cpu->residency, products[0].weight, plan->begin))
         cpu_run(cpu, SIZE_MAX, residency_ask, cpu->residency);
-    bool is_shared = x_by_token && plan->n_tokens == 1;
-    struct experts_job job = {cpu, products, n_products, x, is_shared ? 0 : n_cols, false, {0}};
-    if (x_by_token && !is_shared && !(job.x = gather(cpu, x, n_cols)))
-        return;
+    enum input_form form = INPUT_FLOATS;
     int64_t rows_of_expert = 0;
+    bool by_floats = false;
     for (int32_t i = 0; i < n_products; i++) {
-        job.words |= cpu->kernels->takes_words(products[i].weight->type);
+        enum input_form its = cpu_choose_form(cpu, products[i].weight, plan->n_tokens);
+        by_floats |= its == INPUT_FLOATS;
+        form = its == INPUT_FLOATS ? form : its;
         rows_of_expert += products[i].weight->n_rows;
     }
-    job.deal = deal_rows(rows_of_expert * plan->n_used, thread_pool_size(cpu->pool));
-    int64_t n_rows = is_shared ? 1 : (int64_t)plan->n_tokens * plan->n_used;
-    const struct activation_source source = {job.x, n_rows, n_cols, n_rows, n_cols, 0};
-    if (job.words && !cpu_prepare_words(cpu, &source))
+    bool is_shared = x_by_token && plan->n_tokens == 1;
+    struct experts_job job = {.cpu = cpu,
+                              .products = products,
+                              .n_products = n_products,
+                              .x = by_floats || !x_by_token ? x : NULL,
+                              .x_stride = is_shared ? 0 : n_cols,
+                              .rows = x_by_token ? plan->token : NULL,
+                              .deal = deal_rows(rows_of_expert * plan->n_used, thread_pool_size(cpu->pool))};
+    if (by_floats && x_by_token && !is_shared && !(job.x = gather(cpu, x, n_cols)))
+        return;
+    int64_t n_rows = x_by_token ? plan->n_tokens : (int64_t)plan->n_tokens * plan->n_used;
+    const struct activation_source source = {x, n_rows, n_cols, n_rows, n_cols, 0};
+    if (!cpu_prepare(cpu, form, &source))
         return;
     cpu_run(cpu, SIZE_MAX, multiply_experts, &job);
 }

@@ -2,8 +2,8 @@
  *
  * cpu_scalar.c is the plain truth, in float with double sums and no quantised activations.  The others are tested against
  * it.  Every kernel gives a number the same value whatever the tile or share that it was computed in: so results don't
- * depend on the number of threads.  Slices of at most few_tokens tokens take the 16-bit input, longer ones floats: so how a
- * text is cut into slices shows in the last bits. */
+ * depend on the number of threads, nor on the company of a token in a slice of at most few_tokens.  Longer slices take
+ * another form of the input: so how a text is cut into them shows in the last bits. */
 #ifndef FATHOM_ENGINE_CPU_KERNELS_H
 #define FATHOM_ENGINE_CPU_KERNELS_H
 
@@ -13,17 +13,49 @@
 
 enum { ACTIVATION_BLOCK = 32 };
 
-/* The input of a matmul, prepared once for all weights it meets: n_tokens rows of n_cols numbers, row t at x + t * x_stride.
- * Where the 16-bit form was asked for: block b of a row is q[32b..] · scale[b], in an order that the instruction set chose;
- * sum[b] = scale[b] · Σq, and second_sum[b] is the part of it that the block's numbers 16..31 make. */
+/* In which form, besides floats, the input of a matmul was prepared: 16 bits for each number, */
+enum input_form {
+    INPUT_FLOATS,
+    INPUT_WORDS, /* for few tokens */
+    INPUT_SPLIT, /* for many: high and low bytes apart */
+};
+
+/* A block of 32 numbers of the input, (256 · high + low) · scale each, with sums of what they stand for: of all and of each
+ * half. */
+struct split_block {
+    int8_t high[ACTIVATION_BLOCK], low[ACTIVATION_BLOCK];
+    float scale, sum, half_sum[2];
+};
+
+/* The input of a matmul, prepared once for all weights it meets: n_tokens rows of n_cols numbers.  As floats, row t is at
+ * x + t * x_stride.  The other forms have rows of their own, which may be shared: that of token t is activation_row(t).
+ *
+ * Words: block b of a row is q[32b..] · scale[b], in an order that the instruction set chose; sum[b] = scale[b] · Σq, and
+ * second_sum[b] is the part of it that the block's numbers 16..31 make.
+ * Split: n_cols / 32 blocks a row. */
 struct activation {
     int32_t n_tokens;
     int64_t n_cols;
+    enum input_form form;
     const float *x;
     int64_t x_stride;
-    int16_t *q;                      /* (n_tokens, n_cols) */
-    float *scale, *sum, *second_sum; /* (n_tokens, n_cols / 32) */
+    const int32_t *rows; /* (n_tokens); NULL: first_row + t */
+    int64_t first_row;
+    int16_t *q;                      /* (rows, activation_words(n_cols)) */
+    float *scale, *sum, *second_sum; /* (rows, n_cols / 32) */
+    struct split_block *blocks;      /* (rows, n_cols / 32) */
 };
+
+static inline int64_t activation_row(const struct activation *x, int32_t token)
+{
+    return x->rows ? x->rows[token] : x->first_row + token;
+}
+
+/* Words of a row: whole pairs of blocks. */
+static inline int64_t activation_words(int64_t n_cols)
+{
+    return (n_cols + 2 * ACTIVATION_BLOCK - 1) / (2 * ACTIVATION_BLOCK) * (2 * ACTIVATION_BLOCK);
+}
 
 /* Where a matmul's results go: out[t * stride + row] = value + bias[row], or += . */
 struct matmul_out {
@@ -57,11 +89,13 @@ struct cpu_kernels {
     const char *name;
     bool (*is_available)(void); /* on the CPU we run on */
 
-    /* Whether weights of this type read the input's 16-bit form, where it has at most few_tokens tokens. */
-    bool (*takes_words)(enum quant_type type);
+    /* Slices of at most so many tokens give each token the very numbers that it would have had alone. */
     int32_t few_tokens;
+    /* Whether weights of this type, with rows of n_cols numbers, read the input in that form. */
+    bool (*takes)(enum quant_type type, int64_t n_cols, enum input_form form);
     /* One row of n numbers, n a multiple of 32. */
-    void (*quantise)(const float *x, int64_t n, int16_t *q, float *scale, float *sum, float *second_sum);
+    void (*quantise_words)(const float *x, int64_t n, int16_t *q, float *scale, float *sum, float *second_sum);
+    void (*quantise_split)(const float *x, int64_t n, struct split_block *blocks);
 
     /* Rows [begin, end) of matrix mat against all tokens of x. */
     void (*matmul)(const struct weight *weight, int64_t mat, int64_t begin, int64_t end, const struct activation *x,

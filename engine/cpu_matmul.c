@@ -6,66 +6,112 @@
 /* Rows of a weight are dealt in multiples of this. */
 enum { ROW_GRAIN = 16 };
 
-/* ---- the input's 16-bit form ---- */
+/* ---- the forms of the input ---- */
+
+static void free_words(struct cpu_backend *cpu)
+{
+    struct activation *x = &cpu->activation;
+    free(x->q);
+    free(x->scale);
+    free(x->sum);
+    free(x->second_sum);
+    x->q = NULL;
+    x->scale = x->sum = x->second_sum = NULL;
+    cpu->words_capacity = 0;
+}
+
+static void free_blocks(struct cpu_backend *cpu)
+{
+    free(cpu->activation.blocks);
+    cpu->activation.blocks = NULL;
+    cpu->blocks_capacity = 0;
+}
 
 void cpu_activation_free(struct cpu_backend *cpu)
 {
-    free(cpu->activation.q);
-    free(cpu->activation.scale);
-    free(cpu->activation.sum);
-    free(cpu->activation.second_sum);
-    cpu->activation = (struct activation){0};
-    cpu->activation_capacity = 0;
+    free_words(cpu);
+    free_blocks(cpu);
 }
 
-static bool activation_reserve(struct cpu_backend *cpu, size_t n)
+/* Room for n numbers, rows counted as they are stored. */
+static bool reserve_words(struct cpu_backend *cpu, size_t n)
 {
     struct activation *x = &cpu->activation;
-    if (n <= cpu->activation_capacity)
+    if (n <= cpu->words_capacity)
         return true;
-    cpu_activation_free(cpu);
-    size_t blocks = n / ACTIVATION_BLOCK + 1;
+    free_words(cpu);
+    size_t blocks = n / ACTIVATION_BLOCK;
     x->q = cpu_alloc_aligned(n, sizeof *x->q);
     x->scale = cpu_alloc_aligned(blocks, sizeof *x->scale);
     x->sum = cpu_alloc_aligned(blocks, sizeof *x->sum);
     x->second_sum = cpu_alloc_aligned(blocks, sizeof *x->second_sum);
     if (!x->q || !x->scale || !x->sum || !x->second_sum) {
-        cpu_activation_free(cpu);
-        cpu->out_of_memory = true;
+        free_words(cpu);
         return false;
     }
-    cpu->activation_capacity = n;
+    cpu->words_capacity = n;
     return true;
 }
 
-struct words_job {
+static bool reserve_blocks(struct cpu_backend *cpu, size_t n)
+{
+    if (n <= cpu->blocks_capacity)
+        return true;
+    free_blocks(cpu);
+    cpu->activation.blocks = cpu_alloc_aligned(n / ACTIVATION_BLOCK, sizeof *cpu->activation.blocks);
+    cpu->blocks_capacity = cpu->activation.blocks ? n : 0;
+    return cpu->activation.blocks != NULL;
+}
+
+struct prepare_job {
     const struct cpu_backend *cpu;
     const struct activation_source *source;
+    enum input_form form;
 };
 
-static void words_of_rows(void *context, int thread, int n_threads)
+static void prepare_rows(void *context, int thread, int n_threads)
 {
-    const struct words_job *job = context;
+    const struct prepare_job *job = context;
     const struct activation_source *source = job->source;
     const struct activation *to = &job->cpu->activation;
-    int64_t begin, end, blocks = source->n_cols / ACTIVATION_BLOCK;
+    const struct cpu_kernels *kernels = job->cpu->kernels;
+    int64_t begin, end, n = source->n_cols, blocks = n / ACTIVATION_BLOCK;
     thread_share(source->n_rows, 1, thread, n_threads, &begin, &end);
     for (int64_t row = begin; row < end; row++) {
         const float *x =
             source->x + row / source->n_inner * source->outer_stride + row % source->n_inner * source->inner_stride;
-        job->cpu->kernels->quantise(x, source->n_cols, to->q + row * source->n_cols, to->scale + row * blocks,
-                                    to->sum + row * blocks, to->second_sum + row * blocks);
+        int64_t first = row * blocks;
+        if (job->form == INPUT_WORDS)
+            kernels->quantise_words(x, n, to->q + row * activation_words(n), to->scale + first, to->sum + first,
+                                    to->second_sum + first);
+        else
+            kernels->quantise_split(x, n, to->blocks + first);
     }
 }
 
-bool cpu_prepare_words(struct cpu_backend *cpu, const struct activation_source *source)
+bool cpu_prepare(struct cpu_backend *cpu, enum input_form form, const struct activation_source *source)
 {
-    size_t n = (size_t)(source->n_rows * source->n_cols);
-    if (!activation_reserve(cpu, n))
+    struct activation *x = &cpu->activation;
+    size_t n = (size_t)(source->n_rows * activation_words(source->n_cols));
+    x->form = form;
+    x->n_cols = source->n_cols;
+    x->rows = NULL;
+    x->first_row = 0;
+    if (form == INPUT_FLOATS)
+        return true;
+    if (!(form == INPUT_WORDS ? reserve_words(cpu, n) : reserve_blocks(cpu, n))) {
+        cpu->out_of_memory = true;
         return false;
-    struct words_job job = {cpu, source};
-    cpu_run(cpu, n, words_of_rows, &job);
+    }
+    struct prepare_job job = {cpu, source, form};
+    cpu_run(cpu, n, prepare_rows, &job);
     return true;
+}
+
+enum input_form cpu_choose_form(const struct cpu_backend *cpu, const struct weight *weight, int32_t n_tokens)
+{
+    enum input_form form = n_tokens <= cpu->kernels->few_tokens ? INPUT_WORDS : INPUT_SPLIT;
+    return cpu->kernels->takes(weight->type, weight->n_cols, form) ? form : INPUT_FLOATS;
 }
 
 /* ---- products of one input ---- */
@@ -100,18 +146,18 @@ void cpu_matmul(struct backend *backend, const struct product *products, int32_t
 {
     struct cpu_backend *cpu = cpu_of(backend);
     int64_t n_cols = products[0].weight->n_cols, n_rows = 0;
-    bool words = false;
+    enum input_form form = INPUT_FLOATS;
     for (int32_t i = 0; i < n_products; i++) {
-        words |= n_tokens <= cpu->kernels->few_tokens && cpu->kernels->takes_words(products[i].weight->type);
+        if (form == INPUT_FLOATS)
+            form = cpu_choose_form(cpu, products[i].weight, n_tokens);
         n_rows += products[i].weight->n_rows;
     }
     const struct activation_source source = {x, n_tokens, n_cols, n_tokens, n_cols, 0};
-    if (words && !cpu_prepare_words(cpu, &source))
+    if (!cpu_prepare(cpu, form, &source))
         return;
     struct matmul_job job = {cpu, products, n_products, cpu->activation,
                              deal_rows(n_rows, thread_pool_size(cpu->pool))};
     job.x.n_tokens = n_tokens;
-    job.x.n_cols = n_cols;
     job.x.x = x;
     job.x.x_stride = n_cols;
     cpu_run(cpu, (size_t)(n_rows * n_cols * n_tokens), multiply_rows, &job);
@@ -125,7 +171,6 @@ struct heads_job {
     const float *x;
     float *out;
     int32_t x_stride, out_stride, n_tokens;
-    bool words;
 };
 
 static void multiply_heads(void *context, int thread, int n_threads)
@@ -137,11 +182,9 @@ static void multiply_heads(void *context, int thread, int n_threads)
     for (int64_t head = 0; head < weight->n_mats; head++) {
         struct activation x = job->cpu->activation; /* the rows of one head stand together */
         x.n_tokens = job->n_tokens;
-        x.n_cols = weight->n_cols;
         x.x = job->x + head * job->x_stride;
         x.x_stride = weight->n_mats * job->x_stride;
-        if (job->words)
-            activation_skip(&x, head * job->n_tokens);
+        x.first_row = head * job->n_tokens;
         const struct matmul_out out = {job->out + head * job->out_stride, weight->n_mats * job->out_stride, NULL,
                                        false};
         job->cpu->kernels->matmul(weight, head, begin, end, &x, &out, cpu_scratch(job->cpu, thread));
@@ -154,9 +197,8 @@ void cpu_matmul_heads(struct backend *backend, float *out, int32_t out_stride, c
     struct cpu_backend *cpu = cpu_of(backend);
     const struct activation_source source = {x,        n_tokens * weight->n_mats, weight->n_cols,
                                              n_tokens, weight->n_mats * x_stride, x_stride};
-    bool words = n_tokens <= cpu->kernels->few_tokens && cpu->kernels->takes_words(weight->type);
-    if (words && !cpu_prepare_words(cpu, &source))
+    if (!cpu_prepare(cpu, cpu_choose_form(cpu, weight, n_tokens), &source))
         return;
-    struct heads_job job = {cpu, weight, x, out, x_stride, out_stride, n_tokens, words};
+    struct heads_job job = {cpu, weight, x, out, x_stride, out_stride, n_tokens};
     cpu_run(cpu, (size_t)(weight->n_mats * weight->n_rows * weight->n_cols), multiply_heads, &job);
 }

@@ -44,7 +44,7 @@ struct cpu_backend {
     const struct cpu_kernels *kernels;
     float *scratch; /* (n_threads, CPU_SCRATCH_FLOATS) */
     struct activation activation;
-    size_t activation_capacity; /* numbers */
+    size_t words_capacity, blocks_capacity; /* numbers */
     struct rope_table rope;
     struct expert_plan plan;
     struct expand_memory expand;
@@ -120,18 +120,12 @@ struct activation_source {
     int64_t n_rows, n_cols, n_inner, inner_stride, outer_stride;
 };
 
-/* Lets the 16-bit form begin n_rows rows later. */
-static inline void activation_skip(struct activation *x, int64_t n_rows)
-{
-    int64_t n_blocks = n_rows * (x->n_cols / ACTIVATION_BLOCK);
-    x->q += n_blocks * ACTIVATION_BLOCK;
-    x->scale += n_blocks;
-    x->sum += n_blocks;
-    x->second_sum += n_blocks;
-}
+/* Prepares all rows, one after another, in the form that the products of a slice of n_tokens tokens take; cpu->activation
+ * is the input then, but for x, x_stride and n_tokens.  False where there is no memory. */
+bool cpu_prepare(struct cpu_backend *cpu, enum input_form form, const struct activation_source *source);
 
-/* Fills cpu->activation with the 16-bit form of all rows, one after another.  False where there is no memory. */
-bool cpu_prepare_words(struct cpu_backend *cpu, const struct activation_source *source);
+/* The form that such a weight's product with a slice of n_tokens tokens takes. */
+enum input_form cpu_choose_form(const struct cpu_backend *cpu, const struct weight *weight, int32_t n_tokens);
 
 /* ---- cpu_attention.c ---- */
 

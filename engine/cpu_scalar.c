@@ -8,10 +8,11 @@ static bool always(void)
     return true;
 }
 
-static bool never_words(enum quant_type type)
+static bool takes_floats(enum quant_type type, int64_t n_cols, enum input_form form)
 {
     (void)type;
-    return false;
+    (void)n_cols;
+    return form == INPUT_FLOATS;
 }
 
 static double dot(const float *a, const float *b, int64_t n)
@@ -101,8 +102,8 @@ static int64_t multiply_bytes(int64_t n_rounds)
 const struct cpu_kernels cpu_scalar_kernels = {
     .name = "scalar",
     .is_available = always,
-    .takes_words = never_words,
     .few_tokens = INT32_MAX,
+    .takes = takes_floats,
     .matmul = matmul,
     .attention = attention,
     .silu_gate = silu_gate,

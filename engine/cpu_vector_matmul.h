@@ -1,145 +1,12 @@
 /* cpu_vector_matmul: matrix products in terms of a vector of floats: one text, compiled for each instruction set.
  *
  * Included once by cpu_avx2.c and cpu_avx512_vnni.c, after what they define: vec with LANES floats and its operations, the
- * sizes of a tile, and how a block of weights meets the input.
+ * sizes of a tile, and how many tokens meet weights by bytes (MANY_TOKENS).
  *
- * Few tokens: quantised weights meet the input as 16-bit numbers (blocks of 32, one scale): pairs are multiplied and added
- * exactly, and 15 bits keep the input so well that the result is that of floats for any practical purpose.  (Bytes would be
- * a little faster, but their rounding moves log-probabilities by a tenth.)  Many tokens: some rows are unpacked to floats
- * that stay in the cache, and multiplied by the input as it is. */
+ * Few tokens meet quantised weights as words (cpu_vector_words.h).  Many meet them as bytes where the instruction set has a
+ * product of bytes; else some rows are unpacked to floats that stay in the cache, and multiplied by the input as it is. */
 #ifndef FATHOM_ENGINE_CPU_VECTOR_MATMUL_H
 #define FATHOM_ENGINE_CPU_VECTOR_MATMUL_H
-
-/* ---- few tokens: the weights as 16-bit numbers against the 16-bit input ---- */
-
-/* Where the scales of a group's blocks wait; pairs of them where a block has two. */
-struct ready_scales {
-    float scale[2 * GROUP];
-};
-
-/* The place of block k's pair, as two unpackings of eight lanes leave them. */
-INLINE int pair_place(int k)
-{
-    return 2 * ((k & 1) | (k & 2) << 1 | (k & 4) >> 1);
-}
-
-INLINE void keep_scales(struct ready_scales *ready, int traits, struct scales scales, __m256 input)
-{
-    __m256 first = _mm256_mul_ps(scales.scale, input);
-    if (traits & TWO_SCALES) {
-        __m256 second = _mm256_mul_ps(scales.second_scale, input);
-        _mm256_storeu_ps(ready->scale, _mm256_unpacklo_ps(first, second));
-        _mm256_storeu_ps(ready->scale + GROUP, _mm256_unpackhi_ps(first, second));
-    } else {
-        _mm256_storeu_ps(ready->scale, first);
-    }
-}
-
-INLINE vec scale_of(const struct ready_scales *ready, int traits, int k)
-{
-    return traits & TWO_SCALES ? vec_halves(ready->scale + pair_place(k)) : vec_set(ready->scale[k]);
-}
-
-/* One row of the input's scales and sums. */
-struct input_scales {
-    __m256 scale, sum, second_sum;
-};
-
-INLINE vec add_minima(vec total, int traits, struct scales scales, struct input_scales x)
-{
-    if (traits & TWO_MINS) {
-        __m256 first = _mm256_mul_ps(scales.min, _mm256_sub_ps(x.sum, x.second_sum));
-        return vec_add8(total, _mm256_fmadd_ps(scales.second_min, x.second_sum, first));
-    }
-    return traits & HAS_MIN ? vec_add8(total, _mm256_mul_ps(scales.min, x.sum)) : total;
-}
-
-/* Short rows end before the hardware sees a stream in them, so that it is told what comes: so many bytes ahead. */
-enum { AHEAD = 2048 };
-
-/* A row's sum so far, in two parts: each addition need not wait for the one before. */
-struct row_sum {
-    vec part[2];
-};
-
-/* Adds n blocks, one group of a row. */
-INLINE void add_group(struct type type, int n, const unsigned char *p, const int16_t *q, struct input_scales x,
-                      struct row_sum *sum)
-{
-    UNROLL
-    for (size_t i = 0; i < (size_t)(n / type.group_blocks) * type.group_bytes; i += 64)
-        _mm_prefetch((const char *)p + AHEAD + i, _MM_HINT_T0);
-    struct ready_scales ready;
-    struct scales scales = type.scales(p, n);
-    keep_scales(&ready, type.traits, scales, x.scale);
-    sum->part[0] = add_minima(sum->part[0], type.traits, scales, x);
-    /* To load and spread a number is one instruction.  A compiler that knows what the memory holds shuffles it out of
-     * registers, which is two. */
-    __asm__("" : "+m"(ready));
-    UNROLL
-    for (int k = 0; k < n; k++) {
-        vec block = vec_multiply_block(type.bytes(p, k), type.traits, load_input(q + k * 32));
-        sum->part[k % 2] = vec_fma(block, scale_of(&ready, type.traits, k), sum->part[k % 2]);
-    }
-}
-
-/* One token's input. */
-struct input_row {
-    const int16_t *q;
-    const float *scale, *sum, *second_sum;
-    int64_t n_blocks;
-};
-
-INLINE __m256 first_lanes(const float *x, int n)
-{
-    float lanes[GROUP] = {0};
-    memcpy(lanes, x, (size_t)n * sizeof *x);
-    return _mm256_loadu_ps(lanes);
-}
-
-/* A row that is not whole groups ends with parts of 4, 2 and 1 blocks, those of them that it needs: where the part of n
- * begins. */
-INLINE int64_t part_begin(int64_t n_blocks, int n)
-{
-    return n_blocks & ~(int64_t)(2 * n - 1);
-}
-
-/* Adds the part of n blocks, if there is one. */
-INLINE void add_part(struct type type, int n, const unsigned char *row, const struct input_row *x, struct row_sum *sum)
-{
-    int64_t b = part_begin(x->n_blocks, n);
-    if (!(x->n_blocks & n))
-        return;
-    struct input_scales scales = {first_lanes(x->scale + b, n), first_lanes(x->sum + b, n),
-                                  first_lanes(x->second_sum + b, n)};
-    add_group(type, n, row + (size_t)b * type.group_bytes, x->q + b * 32, scales, sum);
-}
-
-/* A group's bytes, be it one struct of the file or eight. */
-INLINE size_t whole_group_bytes(struct type type)
-{
-    return (size_t)(GROUP / type.group_blocks) * type.group_bytes;
-}
-
-/* A row against one token's input. */
-INLINE float dot_words(struct type type, const unsigned char *row, const struct input_row *x)
-{
-    struct row_sum sum = {{vec_zero(), vec_zero()}};
-    const unsigned char *p = row;
-    const int16_t *q = x->q;
-    for (int64_t b = 0; b + GROUP <= x->n_blocks; b += GROUP, p += whole_group_bytes(type), q += GROUP * 32) {
-        struct input_scales scales = {_mm256_loadu_ps(x->scale + b), _mm256_loadu_ps(x->sum + b),
-                                      _mm256_loadu_ps(x->second_sum + b)};
-        add_group(type, GROUP, p, q, scales, &sum);
-    }
-    /* What is left of a row, by parts whose sizes are known when this is compiled. */
-    if (type.group_blocks == 1) {
-        add_part(type, 4, row, x, &sum);
-        add_part(type, 2, row, x, &sum);
-        add_part(type, 1, row, x, &sum);
-    }
-    return vec_sum(vec_add(sum.part[0], sum.part[1]));
-}
 
 /* ---- many tokens: rows unpacked to floats, then tiles of rows and tokens ---- */
 
@@ -282,32 +149,9 @@ static void multiply_f32(int64_t n_rows, int32_t n_tokens, const unsigned char *
 
 /* ---- matmul ---- */
 
-enum { FEW_TOKENS = 3, PANEL_ROWS = 16, PANEL_TOKENS = 48 };
+enum { FEW_TOKENS = 16, PANEL_ROWS = 16, PANEL_TOKENS = 48 };
 
 _Static_assert(MODEL_MAX_WIDTH + PANEL_ROWS * PANEL_TOKENS <= CPU_SCRATCH_FLOATS, "a row and its results fit");
-
-/* vpmaddwd's sums of weight · input stay exact: 4 · 128 · 32767 fits 32 bits many times. */
-enum { INPUT_MAX = 32767 };
-
-INLINE void put(const struct matmul_out *out, int64_t row, int32_t token, float value)
-{
-    float *to = out->out + token * out->stride + row;
-    if (out->bias)
-        value += out->bias[row];
-    *to = out->accumulate ? *to + value : value;
-}
-
-INLINE void matmul_few(struct type type, const struct weight *weight, const unsigned char *data, int64_t begin,
-                       int64_t end, const struct activation *x, const struct matmul_out *out)
-{
-    int64_t n_blocks = x->n_cols / 32;
-    for (int64_t row = begin; row < end; row++)
-        for (int32_t t = 0; t < x->n_tokens; t++) {
-            const struct input_row input = {x->q + t * x->n_cols, x->scale + t * n_blocks, x->sum + t * n_blocks,
-                                            x->second_sum + t * n_blocks, n_blocks};
-            put(out, row, t, dot_words(type, data + (size_t)row * weight->row_bytes, &input));
-        }
-}
 
 /* Unpacks n_rows rows to floats, one after another. */
 typedef void unpack_rows_fn(const struct weight *weight, const unsigned char *rows, int64_t n_rows, float *out);
@@ -355,29 +199,39 @@ INLINE void matmul_few_floats(load_fn *load, const struct weight *weight, const 
     }
 }
 
-/* ---- a row of the type table: the same two ideas, with a type's unpacker inlined ---- */
+/* ---- a row of the type table: the same ideas, with a type's unpacker inlined ---- */
 
 struct type_kernels {
     enum quant_type type;
+    bool is_plain; /* `few` reads floats */
     void (*few)(const struct weight *weight, const unsigned char *data, int64_t begin, int64_t end,
                 const struct activation *x, const struct matmul_out *out);
     unpack_rows_fn *unpack_rows;
-    bool takes_words;
+    void (*many)(const struct weight *weight, const unsigned char *data, int64_t begin, int64_t end,
+                 const struct activation *x, const struct matmul_out *out, float *scratch); /* NULL: by floats */
 };
 
+#if defined(__AVX512F__)
+#define PAIR_OF(name) pair_##name,
+#else
+#define PAIR_OF(name)
+#endif
+
 #define QUANTISED_TYPE(name, group_blocks, group_bytes, traits)                                                        \
-    static const struct type type_##name = {scales_##name, bytes_##name, group_blocks, group_bytes, traits};           \
+    static const struct type type_##name = {scales_##name, bytes_##name, PAIR_OF(name) group_blocks, group_bytes,      \
+                                            traits};                                                                   \
     static void few_##name(const struct weight *weight, const unsigned char *data, int64_t begin, int64_t end,         \
                            const struct activation *x, const struct matmul_out *out)                                   \
     {                                                                                                                  \
-        matmul_few(type_##name, weight, data, begin, end, x, out);                                                     \
+        matmul_words(type_##name, weight, data, begin, end, x, out);                                                   \
     }                                                                                                                  \
     static void rows_##name(const struct weight *weight, const unsigned char *rows, int64_t n_rows, float *out)        \
     {                                                                                                                  \
         for (int64_t r = 0; r < n_rows; r++)                                                                           \
             unpack_floats(type_##name, rows + (size_t)r * weight->row_bytes, weight->n_cols / 32,                      \
                           out + r * weight->n_cols);                                                                   \
-    }
+    }                                                                                                                  \
+    MANY_TOKENS(name)
 
 #define PLAIN_TYPE(name)                                                                                               \
     static void few_##name(const struct weight *weight, const unsigned char *data, int64_t begin, int64_t end,         \
@@ -411,17 +265,30 @@ static void rows_any(const struct weight *weight, const unsigned char *rows, int
             ->unpack(rows + (size_t)r * weight->row_bytes, out + r * weight->n_cols, (size_t)weight->n_cols);
 }
 
+#define QUANTISED_ROW(NAME, name)                                                                                      \
+    {                                                                                                                  \
+        QUANT_##NAME, false, few_##name, rows_##name, MANY_OF(name)                                                    \
+    }
+
 static const struct type_kernels type_table[] = {
-    {QUANT_Q8_0, few_q8_0, rows_q8_0, true},       {QUANT_Q4_0, few_q4_0, rows_q4_0, true},
-    {QUANT_Q4_1, few_q4_1, rows_q4_1, true},       {QUANT_Q5_0, few_q5_0, rows_q5_0, true},
-    {QUANT_Q5_1, few_q5_1, rows_q5_1, true},       {QUANT_Q2_K, few_q2_k, rows_q2_k, true},
-    {QUANT_Q3_K, few_q3_k, rows_q3_k, true},       {QUANT_Q4_K, few_q4_k, rows_q4_k, true},
-    {QUANT_Q5_K, few_q5_k, rows_q5_k, true},       {QUANT_Q6_K, few_q6_k, rows_q6_k, true},
-    {QUANT_IQ4_NL, few_iq4_nl, rows_iq4_nl, true}, {QUANT_IQ4_XS, few_iq4_xs, rows_iq4_xs, true},
-    {QUANT_MXFP4, few_mxfp4, rows_mxfp4, true},    {QUANT_F32, few_f32, rows_any, false},
-    {QUANT_F16, few_f16, rows_any, false},         {QUANT_BF16, few_bf16, rows_any, false},
+    QUANTISED_ROW(Q8_0, q8_0),
+    QUANTISED_ROW(Q4_0, q4_0),
+    QUANTISED_ROW(Q4_1, q4_1),
+    QUANTISED_ROW(Q5_0, q5_0),
+    QUANTISED_ROW(Q5_1, q5_1),
+    QUANTISED_ROW(Q2_K, q2_k),
+    QUANTISED_ROW(Q3_K, q3_k),
+    QUANTISED_ROW(Q4_K, q4_k),
+    QUANTISED_ROW(Q5_K, q5_k),
+    QUANTISED_ROW(Q6_K, q6_k),
+    QUANTISED_ROW(IQ4_NL, iq4_nl),
+    QUANTISED_ROW(IQ4_XS, iq4_xs),
+    QUANTISED_ROW(MXFP4, mxfp4),
+    {QUANT_F32, true, few_f32, rows_any, NULL},
+    {QUANT_F16, true, few_f16, rows_any, NULL},
+    {QUANT_BF16, true, few_bf16, rows_any, NULL},
 };
-static const struct type_kernels other_type = {QUANT_LIMIT, NULL, rows_any, false};
+static const struct type_kernels other_type = {QUANT_LIMIT, true, NULL, rows_any, NULL};
 
 static const struct type_kernels *find_type(enum quant_type type)
 {
@@ -431,9 +298,12 @@ static const struct type_kernels *find_type(enum quant_type type)
     return &other_type;
 }
 
-static bool takes_words(enum quant_type type)
+static bool takes(enum quant_type type, int64_t n_cols, enum input_form form)
 {
-    return find_type(type)->takes_words;
+    const struct type_kernels *kernels = find_type(type);
+    if (form == INPUT_SPLIT)
+        return kernels->many && n_cols <= SPLIT_MAX_COLS;
+    return kernels->is_plain == (form == INPUT_FLOATS);
 }
 
 static void matmul(const struct weight *weight, int64_t mat, int64_t begin, int64_t end, const struct activation *x,
@@ -441,47 +311,13 @@ static void matmul(const struct weight *weight, int64_t mat, int64_t begin, int6
 {
     const struct type_kernels *kernels = find_type(weight->type);
     const unsigned char *data = weight->data + (size_t)mat * weight->mat_bytes;
-    if (x->n_tokens <= FEW_TOKENS && kernels->few)
+    bool is_few = kernels->is_plain ? kernels->few && x->n_tokens <= FEW_TOKENS : x->form == INPUT_WORDS;
+    if (is_few)
         kernels->few(weight, data, begin, end, x, out);
+    else if (x->form == INPUT_SPLIT && takes(weight->type, x->n_cols, INPUT_SPLIT))
+        kernels->many(weight, data, begin, end, x, out, scratch);
     else
         matmul_many(kernels->unpack_rows, weight, data, begin, end, x, out, scratch);
-}
-
-/* ---- the input as 16-bit numbers ---- */
-
-INLINE int32_t sum_whole(__m256i v)
-{
-    __m128i t = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(t, _mm_shuffle_epi32(t, 0xb1)));
-}
-
-static void quantise(const float *x, int64_t n, int16_t *q, float *scale, float *sum, float *second_sum)
-{
-    const __m256 sign = _mm256_set1_ps(-0.0f);
-    for (int64_t b = 0; b < n / 32; b++, x += 32, q += 32) {
-        __m256 v[4];
-        __m256i greatest = _mm256_setzero_si256(); /* as bits, whose order is that of magnitudes, and NaN above all */
-        UNROLL
-        for (int i = 0; i < 4; i++) {
-            v[i] = _mm256_loadu_ps(x + 8 * i);
-            greatest = _mm256_max_epi32(greatest, _mm256_castps_si256(_mm256_andnot_ps(sign, v[i])));
-        }
-        __m128i m = _mm_max_epi32(_mm256_castsi256_si128(greatest), _mm256_extracti128_si256(greatest, 1));
-        m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
-        m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));
-        float s = _mm_cvtss_f32(_mm_castsi128_ps(m)) / (float)INPUT_MAX;
-        __m256 inverse = _mm256_set1_ps(s > 0 ? 1.0f / s : 0);
-        __m256i whole[4];
-        UNROLL
-        for (int i = 0; i < 4; i++)
-            whole[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
-        put_input(q, whole);
-        scale[b] = s;
-        sum[b] = s * (float)sum_whole(
-                         _mm256_add_epi32(_mm256_add_epi32(whole[0], whole[1]), _mm256_add_epi32(whole[2], whole[3])));
-        second_sum[b] = s * (float)sum_whole(_mm256_add_epi32(whole[2], whole[3]));
-    }
 }
 
 #endif

@@ -170,11 +170,7 @@ EMULATED __m512 wide_cvtph_ps(__m256i v)
         return wide_of_ints(narrow(low_bytes(v)), narrow(high_bytes(v)));                                              \
     }
 WIDENED(cvtepu16_epi32, _mm256_cvtepu16_epi32)
-WIDENED(cvtepi8_epi16, _mm256_cvtepi8_epi16)
-WIDENED(cvtepu8_epi16, _mm256_cvtepu8_epi16)
 #define _mm512_cvtepu16_epi32 wide_cvtepu16_epi32
-#define _mm512_cvtepi8_epi16  wide_cvtepi8_epi16
-#define _mm512_cvtepu8_epi16  wide_cvtepu8_epi16
 
 #define WIDENED_TWICE(name, narrow)                                                                                    \
     EMULATED __m512i wide_##name(__m128i v)                                                                            \
@@ -186,13 +182,128 @@ WIDENED_TWICE(cvtepu8_epi32, _mm256_cvtepu8_epi32)
 #define _mm512_cvtepi8_epi32 wide_cvtepi8_epi32
 #define _mm512_cvtepu8_epi32 wide_cvtepu8_epi32
 
-/* Each 32-bit lane: the sum so far, and the two products of signed 16-bit numbers, without saturation. */
-EMULATED __m512i wide_dpwssd_epi32(__m512i sum, __m512i a, __m512i b)
+/* ---- bytes ---- */
+
+#define INTS_OF_TWO(name, narrow)                                                                                      \
+    EMULATED __m512i wide_##name(__m512i a, __m512i b)                                                                 \
+    {                                                                                                                  \
+        return wide_of_ints(narrow(a.half[0], b.half[0]), narrow(a.half[1], b.half[1]));                               \
+    }
+INTS_OF_TWO(and_si512, _mm256_and_si256)
+INTS_OF_TWO(or_si512, _mm256_or_si256)
+INTS_OF_TWO(xor_si512, _mm256_xor_si256)
+INTS_OF_TWO(srlv_epi32, _mm256_srlv_epi32)
+INTS_OF_TWO(shuffle_epi8, _mm256_shuffle_epi8)
+INTS_OF_TWO(unpacklo_epi32, _mm256_unpacklo_epi32)
+INTS_OF_TWO(unpackhi_epi32, _mm256_unpackhi_epi32)
+INTS_OF_TWO(unpacklo_epi64, _mm256_unpacklo_epi64)
+INTS_OF_TWO(unpackhi_epi64, _mm256_unpackhi_epi64)
+#define _mm512_and_si512      wide_and_si512
+#define _mm512_or_si512       wide_or_si512
+#define _mm512_xor_si512      wide_xor_si512
+#define _mm512_srlv_epi32     wide_srlv_epi32
+#define _mm512_shuffle_epi8   wide_shuffle_epi8
+#define _mm512_unpacklo_epi32 wide_unpacklo_epi32
+#define _mm512_unpackhi_epi32 wide_unpackhi_epi32
+#define _mm512_unpacklo_epi64 wide_unpacklo_epi64
+#define _mm512_unpackhi_epi64 wide_unpackhi_epi64
+
+#define _mm512_set1_epi8(x)       wide_of_ints(_mm256_set1_epi8(x), _mm256_set1_epi8(x))
+#define _mm512_broadcast_i64x4(v) wide_of_ints(v, v)
+#define _mm512_castsi256_si512(v) wide_of_ints(v, _mm256_setzero_si256())
+#define _mm512_zextsi256_si512(v) wide_of_ints(v, _mm256_setzero_si256())
+#define _mm512_castps256_ps512(v) _mm512_zextps256_ps512(v)
+#undef _mm512_setr_epi32
+#define _mm512_setr_epi32(...) wide_setr_epi32((const int32_t[16]){__VA_ARGS__})
+#undef _mm512_srli_epi16
+#define _mm512_srli_epi16(v, n) wide_of_ints(_mm256_srli_epi16((v).half[0], n), _mm256_srli_epi16((v).half[1], n))
+
+EMULATED __m512i wide_setr_epi32(const int32_t lanes[16])
+{
+    return wide_loadu_si512(lanes);
+}
+
+EMULATED void wide_storeu_si512(void *p, __m512i v)
+{
+    _mm256_storeu_si256((__m256i *)p, v.half[0]);
+    _mm256_storeu_si256((__m256i *)p + 1, v.half[1]);
+}
+#define _mm512_storeu_si512 wide_storeu_si512
+
+EMULATED __m512i wide_inserti64x4(__m512i v, __m256i half, int i)
+{
+    v.half[i] = half;
+    return v;
+}
+#undef _mm512_inserti64x4
+#define _mm512_inserti64x4 wide_inserti64x4
+
+/* Each lane of v turned round to the right by that of n. */
+EMULATED __m512i wide_rorv_epi32(__m512i v, __m512i n)
+{
+    uint32_t lanes[16], by[16];
+    wide_storeu_si512(lanes, v);
+    wide_storeu_si512(by, n);
+    for (int i = 0; i < 16; i++)
+        lanes[i] = lanes[i] >> by[i] % 32 | lanes[i] << (32 - by[i] % 32) % 32;
+    return wide_loadu_si512(lanes);
+}
+#define _mm512_rorv_epi32 wide_rorv_epi32
+
+EMULATED __m512i wide_mask_add_epi8(__m512i other, uint64_t mask, __m512i a, __m512i b)
+{
+    uint8_t lanes[64], more[64], result[64];
+    wide_storeu_si512(lanes, a);
+    wide_storeu_si512(more, b);
+    wide_storeu_si512(result, other);
+    for (int i = 0; i < 64; i++)
+        result[i] = mask >> i & 1 ? (uint8_t)(lanes[i] + more[i]) : result[i];
+    return wide_loadu_si512(result);
+}
+#define _mm512_mask_add_epi8 wide_mask_add_epi8
+
+/* Lane i of the result is that lane of v which `from` names. */
+EMULATED __m512 wide_permutexvar_ps(__m512i from, __m512 v)
+{
+    int32_t index[16];
+    float lanes[16], result[16];
+    wide_storeu_si512(index, from);
+    wide_storeu_ps(lanes, v);
+    for (int i = 0; i < 16; i++)
+        result[i] = lanes[index[i] & 15];
+    return wide_loadu_ps(result);
+}
+#define _mm512_permutexvar_ps wide_permutexvar_ps
+
+/* Quarters of 128 bits: two of a, then two of b, each named by two bits. */
+EMULATED __m512i wide_shuffle_i32x4(__m512i a, __m512i b, int which)
+{
+    __m128i of_a[4], of_b[4], to[4];
+    wide_storeu_si512(of_a, a);
+    wide_storeu_si512(of_b, b);
+    for (int i = 0; i < 4; i++)
+        to[i] = (i < 2 ? of_a : of_b)[which >> 2 * i & 3];
+    return wide_loadu_si512(to);
+}
+#undef _mm512_shuffle_i32x4
+#define _mm512_shuffle_i32x4 wide_shuffle_i32x4
+
+/* Four products of an unsigned and a signed byte for each 32-bit lane, without saturation: those of even places, then those
+ * of odd ones. */
+EMULATED __m256i products_of_bytes(__m256i a, __m256i b)
+{
+    __m256i even =
+        _mm256_madd_epi16(_mm256_and_si256(a, _mm256_set1_epi16(255)), _mm256_srai_epi16(_mm256_slli_epi16(b, 8), 8));
+    __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(a, 8), _mm256_srai_epi16(b, 8));
+    return _mm256_add_epi32(even, odd);
+}
+
+EMULATED __m512i wide_dpbusd_epi32(__m512i sum, __m512i a, __m512i b)
 {
     return wide_add_epi32(
-        sum, wide_of_ints(_mm256_madd_epi16(a.half[0], b.half[0]), _mm256_madd_epi16(a.half[1], b.half[1])));
+        sum, wide_of_ints(products_of_bytes(a.half[0], b.half[0]), products_of_bytes(a.half[1], b.half[1])));
 }
-#define _mm512_dpwssd_epi32 wide_dpwssd_epi32
+#define _mm512_dpbusd_epi32 wide_dpbusd_epi32
 
 /* NOLINTNEXTLINE(bugprone-suspicious-include) */
 #include "engine/cpu_avx512_vnni.c"
