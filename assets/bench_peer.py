@@ -84,20 +84,34 @@ class Context:
         return self.evaluate(n) if kind == "batch" else sum(self.evaluate(1) for _ in range(n))
 
 
+def collect_errors(api):
+    """The list that the library's complaints will be appended to, and what must be kept for that."""
+    errors = []
+
+    def take(level, text, _):
+        if level == 4:
+            errors.append(text.decode(errors="replace"))
+
+    kept = api.llama_log_callback(take)
+    api.llama_log_set(kept, None)
+    return errors, kept
+
+
 def open_contexts(api, path, n_ctx, n_threads, kv):
+    errors, kept = collect_errors(api)
     api.llama_backend_init()
     params = api.llama_model_default_params()
     params.n_gpu_layers = 0
     params.use_mmap = True
     model = api.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
-        raise RuntimeError("llama.cpp does not load this model")
+        raise RuntimeError(errors[0] if errors else "it does not load this model")
     ids = tokens(n_ctx, api.llama_vocab_n_tokens(api.llama_model_get_vocab(model)))
     contexts = [Context(api, model, ids, n_threads, kv, flash) for flash in (True, False)]
     contexts = [context for context in contexts if context.context]  # a quantised cache needs flash attention
     if not contexts:
-        raise RuntimeError("llama.cpp makes no context of that size")
-    return contexts
+        raise RuntimeError(errors[0] if errors else "it makes no context of that size")
+    return contexts, kept
 
 
 def answer(contexts, chosen, line):
@@ -128,7 +142,7 @@ def main():
         return
     try:
         started = time.perf_counter()
-        contexts = open_contexts(llama_cpp, sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+        contexts, _kept = open_contexts(llama_cpp, sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
         say(f"ready {llama_cpp.__version__} {(time.perf_counter() - started) * 1000:.2f}")
         chosen = {}
         for line in sys.stdin:

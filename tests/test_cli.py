@@ -496,7 +496,7 @@ def bench_runs_beside_a_peer():
     equal([(float(line[1]), line[2]) for line in lines[1:]], [(0.04, "off"), (0.06, "off"), (0.02, "off")])
     fails(run("bench", "--peer", env={"PYTHON": sys.executable, "PYTHONPATH": ROOT + "/nowhere"}), 3, "No module named 'llama_cpp'.*pip")
     fails(run("bench", "--peer", env={**env, "FAKE_PEER": "fails"}), 3, "llama.cpp: llama_decode gave 7")
-    fails(run("bench", "--peer", env={**env, "FAKE_PEER": "refuses"}), 3, "llama.cpp does not load this model")
+    fails(run("bench", "--peer", env={**env, "FAKE_PEER": "refuses"}), 3, "llama.cpp: it is refused")
 
 
 PEER_MODULE = b'''
@@ -514,12 +514,19 @@ class Batch:
 class Context:
     def __init__(self, params):
         self.params, self.cells = params, []
+log = [None]
+def llama_log_callback(function): return function
+def llama_log_set(callback, data): log[0] = callback
 def llama_backend_init(): pass
 def llama_model_default_params(): return Bag()
 def llama_context_default_params(): return Bag()
 def llama_model_load_from_file(path, params):
     assert isinstance(path, bytes) and params.use_mmap and params.n_gpu_layers == 0
-    return None if os.environ.get("FAKE_PEER") == "refuses" else Bag()
+    if os.environ.get("FAKE_PEER") != "refuses":
+        return Bag()
+    log[0](2, b"loading\\n", None)
+    log[0](4, b"it is\\n refused\\n", None)
+    log[0](4, b"so there\\n", None)
 def llama_model_get_vocab(model): return model
 def llama_vocab_n_tokens(vocab): return 49152
 def llama_init_from_model(model, params):
