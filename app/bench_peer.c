@@ -178,6 +178,8 @@ enum status bench_peer_open(const struct bench *bench, const char *python, struc
     const struct settings *settings = bench->context->settings;
     struct buffer script = {0}, kv = {0};
     char n_ctx[32], n_threads[32];
+    if (settings->lora.n)
+        return error_set(error, STATUS_ARGUMENT, "--peer: adapters would be left out there (leave --lora out here)");
     const char *chosen = python && *python ? python : getenv("PYTHON");
     struct bench_peer *peer = calloc(1, sizeof *peer);
     if (!peer)

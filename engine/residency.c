@@ -26,9 +26,14 @@ struct expert_use {
 struct residency {
     const struct model *model;
     int32_t n_layer, n_expert;
-    struct expert_use *uses;                    /* (n_layer, n_expert) */
-    uint64_t loaded;                            /* bytes of experts that were asked for */
-    int32_t missing_layer, n_missing, *missing; /* (n_expert) of the last call: what is to be asked for */
+    struct expert_use *uses; /* (n_layer, n_expert) */
+    uint64_t loaded;         /* bytes of experts that were asked for */
+    struct chosen_expert {
+        int32_t expert;
+        bool is_there; /* by estimate */
+    } * chosen;        /* (n_expert) of the last call: what is to be asked for */
+    int32_t chosen_layer, n_chosen;
+    atomic_ullong n_asked;
     struct residency_report report;
     size_t page;
     char *profile;
@@ -45,17 +50,38 @@ struct residency {
 
 struct residency_report residency_report(const struct residency *residency)
 {
-    return residency->report;
+    struct residency_report report = residency->report;
+    report.n_asked = atomic_load(&residency->n_asked);
+    return report;
 }
 
 /* ---- the system ---- */
 
 /* All pages that hold some of these bytes. */
-static void advise(const struct residency *residency, const unsigned char *data, size_t size, int advice)
+static void advise(const struct residency *residency, struct slice bytes, int advice)
 {
-    size_t before = (uintptr_t)data % residency->page;
-    if (size)
-        madvise((void *)(data - before), size + before, advice);
+    size_t before = (uintptr_t)bytes.data % residency->page;
+    if (bytes.size)
+        madvise((void *)(bytes.data - before), bytes.size + before, advice);
+}
+
+/* So many pages are looked at in one call. */
+enum { LOOK = 1024 };
+
+static bool is_resident(const struct residency *residency, struct slice bytes)
+{
+    unsigned char pages[LOOK];
+    size_t before = (uintptr_t)bytes.data % residency->page, left = bytes.size + before, step = LOOK * residency->page;
+    for (const char *at = bytes.data - before; left; at += step) {
+        size_t size = left < step ? left : step, n = (size + residency->page - 1) / residency->page;
+        if (mincore((void *)at, size, pages) != 0)
+            return false;
+        for (size_t i = 0; i < n; i++)
+            if (!(pages[i] & 1))
+                return false;
+        left -= size;
+    }
+    return true;
 }
 
 static const struct weight *matrices_of(const struct residency *residency, int32_t layer, int i)
@@ -79,11 +105,19 @@ static bool has_experts(const struct residency *residency, int32_t layer)
     return residency->model->layers[layer].router.data != NULL;
 }
 
-static void ask_for_matrix(const struct residency *residency, int32_t layer, int32_t expert, int i)
+static struct slice matrix_of(const struct residency *residency, int32_t layer, int32_t expert, int i)
 {
     const struct weight *weight = matrices_of(residency, layer, i);
-    advise(residency, weight->data + (size_t)expert * weight->mat_bytes, (size_t)weight->n_rows * weight->row_bytes,
-           MADV_WILLNEED);
+    return (struct slice){(const char *)weight->data + (size_t)expert * weight->mat_bytes,
+                          (size_t)weight->n_rows * weight->row_bytes};
+}
+
+/* From the first expert's matrix to the last one's. */
+static struct slice all_matrices_of(const struct residency *residency, int32_t layer, int i)
+{
+    struct slice first = matrix_of(residency, layer, 0, i),
+                 last = matrix_of(residency, layer, residency->n_expert - 1, i);
+    return (struct slice){first.data, (size_t)(last.data - first.data) + last.size};
 }
 
 /* ---- what every token reads ---- */
@@ -124,7 +158,7 @@ static void count_hot(struct residency *residency, const struct gguf_tensor *ten
 
 static void hold(struct residency *residency, const struct gguf_tensor *tensor)
 {
-    advise(residency, tensor->data, tensor->n_bytes, MADV_WILLNEED);
+    advise(residency, (struct slice){(const char *)tensor->data, tensor->n_bytes}, MADV_WILLNEED);
     /* Held as its pages come.  A limit of locked memory may forbid it: then frequent use has to do. */
     mlock2(tensor->data, tensor->n_bytes, MLOCK_ONFAULT);
 }
@@ -171,7 +205,8 @@ static void *prefetch(void *context)
     each_hot_tensor(residency, hold);
     for (size_t k = 0; k < residency->n_hottest; k++)
         for (int i = 0; i < MATRICES && !atomic_load(&residency->stop); i++)
-            ask_for_matrix(residency, residency->hottest[k].layer, residency->hottest[k].expert, i);
+            advise(residency, matrix_of(residency, residency->hottest[k].layer, residency->hottest[k].expert, i),
+                   MADV_WILLNEED);
     return NULL;
 }
 
@@ -284,12 +319,22 @@ static void write_profile(const struct residency *residency)
 
 /* ---- opening, closing ---- */
 
+/* More than there is memory for: if the system says so, it tells us nothing. */
+static bool is_all_there(const struct residency *residency)
+{
+    for (int32_t layer = 0; layer < residency->n_layer; layer++)
+        for (int i = 0; has_experts(residency, layer) && i < MATRICES; i++)
+            if (!is_resident(residency, all_matrices_of(residency, layer, i)))
+                return false;
+    return true;
+}
+
 static enum status fill(struct residency *residency, uint64_t memory, const char *profile, struct error *error)
 {
     residency->uses = calloc((size_t)residency->n_layer * (size_t)residency->n_expert, sizeof *residency->uses);
     residency->profile = profile ? strdup(profile) : NULL;
-    residency->missing = calloc((size_t)residency->n_expert, sizeof *residency->missing);
-    if (!residency->uses || !residency->missing || (profile && !residency->profile))
+    residency->chosen = calloc((size_t)residency->n_expert, sizeof *residency->chosen);
+    if (!residency->uses || !residency->chosen || (profile && !residency->profile))
         return error_set(error, STATUS_MEMORY, "out of memory");
     each_hot_tensor(residency, count_hot);
     /* Caches, activations and the rest of the system want some, too. */
@@ -298,12 +343,10 @@ static enum status fill(struct residency *residency, uint64_t memory, const char
     read_profile(residency);
     if (!choose_hottest(residency))
         return error_set(error, STATUS_MEMORY, "out of memory");
-    for (int32_t layer = 0; layer < residency->n_layer; layer++)
-        for (int i = 0; has_experts(residency, layer) && i < MATRICES; i++) {
-            const struct weight *weight = matrices_of(residency, layer, i);
-            size_t last = (size_t)(weight->n_mats - 1) * weight->mat_bytes;
-            advise(residency, weight->data, last + (size_t)weight->n_rows * weight->row_bytes, MADV_RANDOM);
-        }
+    residency->report.sees_pages = !is_all_there(residency);
+    for (int32_t layer = 0; residency->report.sees_pages && layer < residency->n_layer; layer++)
+        for (int i = 0; has_experts(residency, layer) && i < MATRICES; i++)
+            advise(residency, all_matrices_of(residency, layer, i), MADV_RANDOM);
     start_prefetch(residency);
     return STATUS_OK;
 }
@@ -338,7 +381,7 @@ void residency_free(struct residency *residency)
     if (residency->profile && residency->is_changed)
         write_profile(residency);
     free(residency->uses);
-    free(residency->missing);
+    free(residency->chosen);
     free(residency->hottest);
     free(residency->profile);
     free(residency);
@@ -357,35 +400,38 @@ static int32_t layer_of_gate(const struct residency *residency, const struct wei
 bool residency_expect(struct residency *residency, const struct weight *weight, const int32_t *begin)
 {
     int32_t layer = layer_of_gate(residency, weight);
-    residency->n_missing = 0;
+    residency->n_chosen = 0;
     if (layer < 0)
         return false;
-    size_t size = bytes_of_expert(residency, layer);
+    uint64_t before = residency->loaded, size = bytes_of_expert(residency, layer);
     struct expert_use *uses = residency->uses + (int64_t)layer * residency->n_expert;
-    uint64_t loaded = residency->loaded;
     for (int32_t e = 0; e < residency->n_expert; e++) {
         if (begin[e] == begin[e + 1])
             continue;
-        bool is_there = uses[e].loaded_at && loaded - (uses[e].loaded_at - 1) < residency->report.budget;
-        if (!is_there) {
-            residency->missing[residency->n_missing++] = e;
-            residency->loaded += size;
-        }
+        bool is_there = uses[e].loaded_at && before - (uses[e].loaded_at - 1) < residency->report.budget;
+        residency->loaded += is_there ? 0 : size;
         uses[e].loaded_at = residency->loaded + 1;
         uses[e].count += (uint64_t)(begin[e + 1] - begin[e]);
-        residency->report.n_chosen++;
-        residency->report.n_asked += !is_there;
+        residency->chosen[residency->n_chosen++] = (struct chosen_expert){e, is_there};
     }
+    residency->report.n_chosen += (uint64_t)residency->n_chosen * MATRICES;
     residency->is_changed = true;
-    residency->missing_layer = layer;
-    return residency->n_missing > 0;
+    residency->chosen_layer = layer;
+    return residency->n_chosen > 0;
 }
 
 /* Gates of all experts, then what is wanted next: the device reads in this order. */
 void residency_ask(void *context, int thread, int n_threads)
 {
-    const struct residency *residency = context;
-    int32_t n = residency->n_missing;
-    for (int32_t k = thread; k < n * MATRICES; k += n_threads)
-        ask_for_matrix(residency, residency->missing_layer, residency->missing[k % n], k / n);
+    struct residency *residency = context;
+    int32_t n = residency->n_chosen;
+    for (int32_t k = thread; k < n * MATRICES; k += n_threads) {
+        const struct chosen_expert *chosen = &residency->chosen[k % n];
+        struct slice matrix = matrix_of(residency, residency->chosen_layer, chosen->expert, k / n);
+        bool is_there = residency->report.sees_pages ? is_resident(residency, matrix) : chosen->is_there;
+        if (is_there)
+            continue;
+        advise(residency, matrix, MADV_WILLNEED);
+        atomic_fetch_add_explicit(&residency->n_asked, 1, memory_order_relaxed);
+    }
 }

@@ -11,8 +11,11 @@
  *                                                    gets out of the way
  *
  * How often each expert was chosen is the profile, a small file; older runs count half in each new one, so it follows what
- * a person works on.  Which experts are there is estimated: one that was used before no more was read since than memory
- * holds.  That spares asking for what is there, which would take longer than to multiply it. */
+ * a person works on.  The system tells which pages are there to whoever owns the file or may write it; what is there is not
+ * asked for, as that would take longer than to multiply it.  To others it says that all is there.  Then it is estimated (an
+ * expert is, when since its last use no more was read than memory holds), and reading ahead stays on, for estimates that
+ * are wrong.
+ */
 #ifndef FATHOM_ENGINE_RESIDENCY_H
 #define FATHOM_ENGINE_RESIDENCY_H
 
@@ -29,15 +32,17 @@ enum status residency_new(const struct model *model, uint64_t memory, const char
 void residency_free(struct residency *residency);
 
 /* A product with these experts' matrices comes next: begin (n_expert + 1) are the first pairs of each expert, as in a plan.
- * Counts them where weight is a layer's gate: its other matrices are expected with it.  True where some are to be asked for;
- * then residency_ask is to be run, on as many threads as there are (a thread_fn): asking takes the system some time. */
+ * Counts them where weight is a layer's gate: its other matrices are expected with it.  True where it is; then residency_ask
+ * is to be run, on as many threads as there are (a thread_fn): asking takes the system some time. */
 bool residency_expect(struct residency *residency, const struct weight *weight, const int32_t *begin);
 void residency_ask(void *residency, int thread, int n_threads);
 
 struct residency_report {
-    uint64_t n_chosen, n_asked; /* experts, since the model was opened: those that were chosen, and asked for then */
-    uint64_t hot_bytes;         /* what every token reads */
-    uint64_t budget;            /* bytes that are left for experts */
+    uint64_t n_chosen,
+        n_asked;        /* matrices since the model was opened: of experts that were chosen, and asked for then */
+    uint64_t hot_bytes; /* what every token reads */
+    uint64_t budget;    /* bytes that are left for experts */
+    bool sees_pages;    /* the system tells which pages are there */
 };
 struct residency_report residency_report(const struct residency *residency);
 

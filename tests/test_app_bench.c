@@ -327,6 +327,8 @@ static void a_peer_that_fails_is_one_line(void **state)
         assert_ptr_equal(strchr(err, '\n'), err + strlen(err) - 1);
         release(&result);
     }
+    expect_failure(WORDS("bench", "--lora", "a.gguf", "--peer"), EXIT_USAGE,
+                   "fathom: --peer: adapters would be left out there (leave --lora out here)\n");
     struct result result = RUN("bench", "--prefill", "4", "--peer=/nonexistent/python");
     assert_string_equal(buffer_text(&result.err.pending), "fathom: --peer: /nonexistent/python: No such file or "
                                                           "directory (--peer=PYTHON names another)\n");
