@@ -104,10 +104,93 @@ INLINE void prefetch_group(const struct panel_rows *rows, size_t offset, size_t 
             _mm_prefetch((const char *)panel_row(rows, r) + ahead + i, _MM_HINT_T0);
 }
 
+/* Q4_K is turned as it is in the file, and unpacked with a lane for each row: half the turning, and one unpacking of scales
+ * for all rows.  Layout: scales_q4_k, bytes_q4_k. */
+
+/* 16 bytes of each row: lane r of words[i] is the i-th 32 bits of row r. */
+INLINE void turn_headers(const struct panel_rows *rows, size_t offset, __m512i words[4])
+{
+    __m512i m[4];
+    UNROLL
+    for (int i = 0; i < 4; i++) {
+        __m256i low = _mm256_setr_m128i(load16(panel_row(rows, i) + offset), load16(panel_row(rows, 4 + i) + offset));
+        m[i] = two_halves(
+            low, _mm256_setr_m128i(load16(panel_row(rows, 8 + i) + offset), load16(panel_row(rows, 12 + i) + offset)));
+    }
+    __m512i a = _mm512_unpacklo_epi32(m[0], m[1]), b = _mm512_unpackhi_epi32(m[0], m[1]);
+    __m512i c = _mm512_unpacklo_epi32(m[2], m[3]), d = _mm512_unpackhi_epi32(m[2], m[3]);
+    words[0] = _mm512_unpacklo_epi64(a, c);
+    words[1] = _mm512_unpackhi_epi64(a, c);
+    words[2] = _mm512_unpacklo_epi64(b, d);
+    words[3] = _mm512_unpackhi_epi64(b, d);
+}
+
+/* `mask` of the bits from `at` on. */
+INLINE __m512i bits_at(__m512i v, int at, int mask)
+{
+    return _mm512_and_si512(_mm512_srli_epi32(v, (unsigned)at), _mm512_set1_epi32(mask));
+}
+
+INLINE __m512 floats_of_halves(__m512i v)
+{
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
+}
+
+INLINE void store_scaled(unsigned char *to, __m512i whole, __m512 factor)
+{
+    _mm512_storeu_ps((float *)(void *)to, _mm512_mul_ps(_mm512_cvtepi32_ps(whole), factor));
+}
+
+INLINE void fill_scales_q4_k(const struct panel_rows *rows, size_t offset, unsigned char *to)
+{
+    size_t block = panel_block(0);
+    __m512i w[4];
+    turn_headers(rows, offset, w);
+    __m512 scale = floats_of_halves(w[0]);
+    __m512 min = _mm512_sub_ps(_mm512_setzero_ps(), floats_of_halves(_mm512_srli_epi32(w[0], 16)));
+    to += QUADS * QUAD_BYTES;
+    UNROLL
+    for (int k = 0; k < 4; k++, to += block) {
+        store_scaled(to, bits_at(w[1], 8 * k, 63), scale);
+        store_scaled(to + LANE_BYTES, bits_at(w[2], 8 * k, 63), min);
+    }
+    UNROLL
+    for (int k = 0; k < 4; k++, to += block) {
+        __m512i s = _mm512_or_si512(bits_at(w[3], 8 * k, 15), bits_at(w[1], 8 * k + 2, 0x30));
+        __m512i m = _mm512_or_si512(bits_at(w[3], 8 * k + 4, 15), bits_at(w[2], 8 * k + 2, 0x30));
+        store_scaled(to, s, scale);
+        store_scaled(to + LANE_BYTES, m, min);
+    }
+}
+
+INLINE void fill_q4_k(const struct panel_rows *rows, size_t offset, unsigned char *to)
+{
+    size_t block = panel_block(0);
+    fill_scales_q4_k(rows, offset, to);
+    UNROLL
+    for (int half = 0; half < 2; half++) {
+        __m512i m[16];
+        UNROLL
+        for (int r = 0; r < 16; r++)
+            m[r] = _mm512_loadu_si512(panel_row(rows, r) + offset + 16 + half * 64);
+        turn(m);
+        UNROLL
+        for (int i = 0; i < 16; i++) {
+            unsigned char *quad = to + (size_t)(half * 4 + i / QUADS * 2) * block + i % QUADS * QUAD_BYTES;
+            _mm512_storeu_si512(quad, low_nibbles(m[i]));
+            _mm512_storeu_si512(quad + block, low_nibbles(_mm512_srli_epi16(m[i], 4)));
+        }
+    }
+}
+
 /* n blocks, a group or a part of one, at `offset` in each row. */
 INLINE void fill_group(struct type type, int n, const struct panel_rows *rows, size_t offset, unsigned char *to)
 {
     prefetch_group(rows, offset, (size_t)(n / type.group_blocks) * type.group_bytes);
+    if (type.pair == pair_q4_k) {
+        fill_q4_k(rows, offset, to);
+        return;
+    }
     size_t block = panel_block(type.traits);
     __m256 scale[16], min[16], second_scale[16], second_min[16];
     for (int r = 0; r < 16; r++) {

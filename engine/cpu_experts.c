@@ -178,6 +178,9 @@ void cpu_route(struct backend *backend, const float *logits, const struct weight
 
 /* ---- products by expert ---- */
 
+/* An expert with so few of many tokens is not worth a panel. */
+enum { FEW_OF_EXPERT = 4 };
+
 struct experts_job {
     const struct cpu_backend *cpu;
     const struct product *products;
@@ -200,6 +203,8 @@ static void multiply_expert(const struct experts_job *job, int thread, int32_t e
     x.x_stride = job->x_stride;
     x.rows = job->rows ? job->rows + first : NULL;
     x.first_row = first;
+    if (x.form == INPUT_SPLIT && x.n_tokens <= FEW_OF_EXPERT)
+        x.form = INPUT_WORDS;
     const struct matmul_out out = {job->products[i].out + first * weight->n_rows, weight->n_rows, NULL, false};
     job->cpu->kernels->matmul(weight, e, begin, end, &x, &out, cpu_scratch(job->cpu, thread));
 }
@@ -287,7 +292,7 @@ void cpu_matmul_experts(struct backend *backend, const struct product *products,
         return;
     int64_t n_rows = x_by_token ? plan->n_tokens : (int64_t)plan->n_tokens * plan->n_used;
     const struct activation_source source = {x, n_rows, n_cols, n_rows, n_cols, 0};
-    if (!cpu_prepare(cpu, form, &source))
+    if ((form == INPUT_SPLIT && !cpu_prepare(cpu, INPUT_WORDS, &source)) || !cpu_prepare(cpu, form, &source))
         return;
     cpu_run(cpu, SIZE_MAX, multiply_experts, &job);
 }

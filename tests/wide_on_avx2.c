@@ -223,6 +223,19 @@ EMULATED __m512i wide_setr_epi32(const int32_t lanes[16])
     return wide_loadu_si512(lanes);
 }
 
+#undef _mm512_srli_epi32
+#define _mm512_srli_epi32(v, n)                                                                                        \
+    wide_of_ints(_mm256_srli_epi32((v).half[0], (int)(n)), _mm256_srli_epi32((v).half[1], (int)(n)))
+
+/* The low 16 bits of each lane. */
+EMULATED __m256i wide_cvtepi32_epi16(__m512i v)
+{
+    const __m256i low = _mm256_set1_epi32(0xffff);
+    __m256i packed = _mm256_packus_epi32(_mm256_and_si256(v.half[0], low), _mm256_and_si256(v.half[1], low));
+    return _mm256_permute4x64_epi64(packed, 0xd8);
+}
+#define _mm512_cvtepi32_epi16 wide_cvtepi32_epi16
+
 EMULATED void wide_storeu_si512(void *p, __m512i v)
 {
     _mm256_storeu_si256((__m256i *)p, v.half[0]);
