@@ -119,8 +119,9 @@ struct backend_ops {
 
 struct backend {
     const struct backend_ops *ops;
-    int32_t
-        n_exact; /* a token of a slice of at most so many gets the very numbers, to the bit, that it would have alone */
+    int32_t n_exact; /* see as_alone */
+    /* Set before a slice: of at most n_exact tokens, each gets the very numbers, to the bit, that it would have alone. */
+    bool as_alone;
 };
 
 #endif

@@ -345,6 +345,7 @@ enum status cpu_backend_new(struct thread_pool *pool, const char *name, struct b
         return error_set(error, STATUS_MEMORY, "out of memory");
     cpu->backend.ops = &cpu_ops;
     cpu->backend.n_exact = kernels->few_tokens;
+    cpu->backend.as_alone = true;
     cpu->pool = pool;
     cpu->kernels = kernels;
     cpu->bad_layer = NO_LAYER;

@@ -247,6 +247,7 @@ const struct cpu_kernels cpu_avx2_kernels = {
     .name = "avx2",
     .is_available = cpu_has_avx2,
     .few_tokens = FEW_TOKENS,
+    .worth_words = 3,
     .takes = takes,
     .quantise_words = quantise_words,
     .matmul = matmul,

@@ -268,6 +268,7 @@ const struct cpu_kernels cpu_avx512_vnni_kernels = {
     .name = "avx512",
     .is_available = cpu_has_avx512_vnni,
     .few_tokens = FEW_TOKENS,
+    .worth_words = 4,
     .takes = takes,
     .quantise_words = quantise_words,
     .quantise_split = quantise_split,

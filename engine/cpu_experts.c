@@ -178,9 +178,6 @@ void cpu_route(struct backend *backend, const float *logits, const struct weight
 
 /* ---- products by expert ---- */
 
-/* An expert with so few of many tokens is not worth a panel. */
-enum { FEW_OF_EXPERT = 4 };
-
 struct experts_job {
     const struct cpu_backend *cpu;
     const struct product *products;
@@ -203,7 +200,8 @@ static void multiply_expert(const struct experts_job *job, int thread, int32_t e
     x.x_stride = job->x_stride;
     x.rows = job->rows ? job->rows + first : NULL;
     x.first_row = first;
-    if (x.form == INPUT_SPLIT && x.n_tokens <= FEW_OF_EXPERT)
+    /* An expert of few tokens is not worth a panel. */
+    if (x.form == INPUT_SPLIT && x.n_tokens <= job->cpu->kernels->worth_words)
         x.form = INPUT_WORDS;
     const struct matmul_out out = {job->products[i].out + first * weight->n_rows, weight->n_rows, NULL, false};
     job->cpu->kernels->matmul(weight, e, begin, end, &x, &out, cpu_scratch(job->cpu, thread));

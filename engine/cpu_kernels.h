@@ -89,8 +89,9 @@ struct cpu_kernels {
     const char *name;
     bool (*is_available)(void); /* on the CPU we run on */
 
-    /* Slices of at most so many tokens give each token the very numbers that it would have had alone. */
+    /* At most so many tokens may take words, and each then gets the very numbers that it would have had alone. */
     int32_t few_tokens;
+    int32_t worth_words; /* from more tokens on the other form is faster */
     /* Whether weights of this type, with rows of n_cols numbers, read the input in that form. */
     bool (*takes)(enum quant_type type, int64_t n_cols, enum input_form form);
     /* One row of n numbers, n a multiple of 32. */

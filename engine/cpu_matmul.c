@@ -110,7 +110,8 @@ bool cpu_prepare(struct cpu_backend *cpu, enum input_form form, const struct act
 
 enum input_form cpu_choose_form(const struct cpu_backend *cpu, const struct weight *weight, int32_t n_tokens)
 {
-    enum input_form form = n_tokens <= cpu->kernels->few_tokens ? INPUT_WORDS : INPUT_SPLIT;
+    int32_t few = cpu->backend.as_alone ? cpu->kernels->few_tokens : cpu->kernels->worth_words;
+    enum input_form form = n_tokens <= few ? INPUT_WORDS : INPUT_SPLIT;
     return cpu->kernels->takes(weight->type, weight->n_cols, form) ? form : INPUT_FLOATS;
 }
 

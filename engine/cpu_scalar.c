@@ -103,6 +103,7 @@ const struct cpu_kernels cpu_scalar_kernels = {
     .name = "scalar",
     .is_available = always,
     .few_tokens = INT32_MAX,
+    .worth_words = INT32_MAX,
     .takes = takes_floats,
     .matmul = matmul,
     .attention = attention,

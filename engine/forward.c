@@ -416,6 +416,7 @@ enum status forward_slice(const struct model *model, struct workspace *w, struct
     enum status status = h->kv_lora_rank ? reserve_attention(w, h, slice, cache->n_ctx, error) : STATUS_OK;
     if (status)
         return status;
+    w->backend->as_alone = slice->as_alone;
     ops->embed(w->backend, w->x, &model->token_embd, slice->ids, slice->n);
     for (int32_t i = 0; i < h->n_layer; i++) {
         if (cancel && atomic_load_explicit(cancel, memory_order_relaxed)) {

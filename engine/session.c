@@ -157,7 +157,9 @@ enum status session_check_ids(const struct session *session, const int32_t *ids,
 enum status session_evaluate(struct session *session, const int32_t *ids, int32_t n, int32_t n_logits, float *logits,
                              struct error *error)
 {
-    const struct slice_of_tokens slice = {ids, n, (int32_t)session->tokens.n, n_logits};
+    /* A prompt's numbers may depend on how it is cut; those of tokens that are evaluated ahead must not. */
+    bool as_alone = n_logits == n && n <= session->engine->backend->n_exact;
+    const struct slice_of_tokens slice = {ids, n, (int32_t)session->tokens.n, n_logits, as_alone};
     session->has_logits = false;
     session->ahead.n = session->ahead.n_taken = 0;
     enum status status = kvcache_write(&session->cache, slice.first, n, error);
