@@ -165,18 +165,22 @@ INLINE struct step step_unpack(struct type type, const unsigned char *p, int k, 
     return (struct step){_mm256_and_si256(bytes, _mm256_set1_epi16(255)), _mm256_srli_epi16(bytes, 8)};
 }
 
-/* The first half of the lanes are sums of weights 0..15, the others of 16..31. */
-INLINE vec step_dot(struct step weights, int traits, const int16_t *q)
+/* Where the words of the part of a row are that begins with block b. */
+INLINE int64_t words_at(int64_t b)
 {
-    (void)traits;
-    __m256i even = _mm256_madd_epi16(weights.even, load32((const unsigned char *)q));
-    __m256i odd = _mm256_madd_epi16(weights.odd, load32((const unsigned char *)(q + 16)));
-    return _mm256_cvtepi32_ps(_mm256_add_epi32(even, odd));
+    return b * 32;
+}
+
+INLINE void clear_input(int16_t *row, int64_t n_blocks)
+{
+    (void)row;
+    (void)n_blocks;
 }
 
 /* Eight numbers of block b in each of `whole`, of at most 16 bits. */
-INLINE void put_input(int16_t *row, int64_t b, const __m256i whole[4])
+INLINE void put_input(int16_t *row, int64_t n_blocks, int64_t b, const __m256i whole[4])
 {
+    (void)n_blocks;
     int16_t *q = row + b * 32;
     __m256i sorted[4]; /* the four of even places, the four of odd ones */
     UNROLL
@@ -224,6 +228,16 @@ INLINE vec vec_halves(const float *pair)
 INLINE vec scale_of(const struct ready_scales *ready, int traits, int k)
 {
     return traits & TWO_SCALES ? vec_halves(ready->scale + pair_place(k)) : vec_set(ready->scale[k]);
+}
+
+/* The first half of the lanes are sums of weights 0..15, the others of 16..31. */
+INLINE void step_add(struct step weights, int traits, int k, const int16_t *q, const struct ready_scales *ready,
+                     vec sum[2])
+{
+    __m256i even = _mm256_madd_epi16(weights.even, load32((const unsigned char *)q));
+    __m256i odd = _mm256_madd_epi16(weights.odd, load32((const unsigned char *)(q + 16)));
+    vec dot = _mm256_cvtepi32_ps(_mm256_add_epi32(even, odd));
+    sum[k % 2] = vec_fma(dot, scale_of(ready, traits, k), sum[k % 2]);
 }
 
 INLINE vec vec_add8(vec v, __m256 eight)

@@ -38,6 +38,7 @@ typedef struct scales scales_fn(const unsigned char *p, int n);
 typedef __m256i bytes_fn(const unsigned char *p, int k);
 #if defined(__AVX512F__)
 typedef __m512i pair_fn(const unsigned char *p, int k);
+typedef void eight_fn(const unsigned char *p, __m512i out[4]);
 #endif
 
 /* What a type is to a kernel, all of it known when it is compiled. */
@@ -45,7 +46,8 @@ struct type {
     scales_fn *scales;
     bytes_fn *bytes;
 #if defined(__AVX512F__)
-    pair_fn *pair; /* cpu_avx512_types.h */
+    pair_fn *pair;   /* cpu_avx512_types.h */
+    eight_fn *eight; /* likewise, or NULL: by pairs */
 #endif
     int group_blocks;   /* that one struct of the file holds: 1 or GROUP */
     size_t group_bytes; /* of such a struct */

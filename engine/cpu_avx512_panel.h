@@ -204,11 +204,11 @@ INLINE void fill_group(struct type type, int n, const struct panel_rows *rows, s
     if (type.traits & TWO_SCALES)
         fill_lanes(second_scale, second_min, n, block, to + QUADS * QUAD_BYTES + 2 * LANE_BYTES);
     UNROLL
-    for (int k = 0; k < n; k += STEP_BLOCKS) {
+    for (int k = 0; k < n; k += 2) {
         __m512i m[16];
         UNROLL
         for (int r = 0; r < 16; r++)
-            m[r] = step_unpack(type, panel_row(rows, r) + offset, k, n).bytes;
+            m[r] = two_blocks(type, panel_row(rows, r) + offset, k, n);
         turn(m);
         UNROLL
         for (int i = 0; i < 16; i++)

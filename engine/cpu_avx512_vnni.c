@@ -150,16 +150,19 @@ INLINE vec vec_of_bytes(__m256i bytes, int i, int traits)
     return _mm512_cvtepi32_ps(traits & SIGNED_BYTES ? _mm512_cvtepi8_epi32(half) : _mm512_cvtepu8_epi32(half));
 }
 
-/* ---- a step: two blocks, their weights as unsigned bytes in order.  The input's 16 bits are 256 · high + low, both of them
- * signed bytes: for each two blocks the 64 high ones, then the 64 low ones. ---- */
+/* ---- a step: eight blocks, or the part of them that there is, as unsigned bytes in four vectors.  Vector i has in its
+ * quadword p the weights 8i.. + 7 of block p: so the sums of all four can be added before they are scaled.
+ *
+ * The input's 16 bits are 256 · high + low, both of them signed bytes, in the same order: four vectors of high ones, then
+ * four of low ones, for each group of blocks and for each part of a group. ---- */
 
-enum { STEP_BLOCKS = 2, TILE_WORDS = 4 };
+enum { STEP_BLOCKS = GROUP, TILE_WORDS = 4 };
 
 /* So that the high byte is 127 at most. */
 enum { INPUT_MAX = 127 * 256 + 127 };
 
 struct step {
-    __m512i bytes;
+    __m512i bytes[4];
 };
 
 INLINE int step_traits(int traits)
@@ -175,24 +178,31 @@ INLINE struct scales step_scales(struct type type, const unsigned char *p, int n
     return scales;
 }
 
-/* Blocks k and k + 1, or the last one alone. */
-INLINE struct step step_unpack(struct type type, const unsigned char *p, int k, int n)
+/* Blocks k and k + 1, or the last one alone, in their order. */
+INLINE __m512i two_blocks(struct type type, const unsigned char *p, int k, int n)
 {
-    if (n > 1)
-        return (struct step){type.pair(p, k)};
+    if (n - k > 1)
+        return type.pair(p, k);
     __m256i bytes = type.bytes(p, k);
     if (type.traits & SIGNED_BYTES)
         bytes = _mm256_xor_si256(bytes, _mm256_set1_epi8(-128));
-    return (struct step){_mm512_zextsi256_si512(bytes)};
+    return _mm512_zextsi256_si512(bytes);
 }
 
-/* Each quarter of the lanes are the sums of 16 weights. */
-INLINE vec step_dot(struct step weights, int traits, const int16_t *q)
+INLINE struct step step_unpack(struct type type, const unsigned char *p, int k, int n)
 {
-    (void)traits;
-    __m512i high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), weights.bytes, _mm512_loadu_si512(q));
-    high = _mm512_slli_epi32(high, 8);
-    return _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(high, weights.bytes, _mm512_loadu_si512(q + 32)));
+    (void)k;
+    struct step step;
+    if (type.eight && n == GROUP) {
+        type.eight(p, step.bytes);
+        return step;
+    }
+    __m512i pair[4];
+    UNROLL
+    for (int i = 0; i < 4; i++)
+        pair[i] = 2 * i < n ? two_blocks(type, p, 2 * i, n) : _mm512_setzero_si512();
+    by_eights(pair, step.bytes);
+    return step;
 }
 
 /* 32 words that are bytes, as bytes in their order. */
@@ -220,34 +230,89 @@ INLINE void pack_words(const __m256i whole[4], __m256i words[2])
         words[i] = _mm256_permute4x64_epi64(_mm256_packs_epi32(whole[2 * i], whole[2 * i + 1]), 0xd8);
 }
 
-INLINE void put_input(int16_t *row, int64_t b, const __m256i whole[4])
+/* Where the words of the group, or of the part of one, are that begins with block b.  Before a part of the last group
+ * stand the larger ones: as many as bits are set. */
+INLINE int64_t words_at(int64_t b)
+{
+    return (b / GROUP + __builtin_popcountll((unsigned long long)b % GROUP)) * GROUP * 32;
+}
+
+/* The part of the last group that block b belongs to: its first block. */
+INLINE int64_t part_of(int64_t n_blocks, int64_t b)
+{
+    int64_t first = n_blocks / GROUP * GROUP;
+    for (int64_t n = GROUP / 2; n > 1; n /= 2)
+        if ((n_blocks & n) && b >= first + n)
+            first += n;
+        else if (n_blocks & n)
+            break;
+    return first;
+}
+
+/* What has no block is zero. */
+INLINE void clear_input(int16_t *row, int64_t n_blocks)
+{
+    int64_t first = words_at(n_blocks / GROUP * GROUP);
+    memset(row + first, 0, (size_t)(activation_words(n_blocks * 32) - first) * sizeof *row);
+}
+
+INLINE void put_input(int16_t *row, int64_t n_blocks, int64_t b, const __m256i whole[4])
 {
     __m256i words[2], high[2], low[2];
     pack_words(whole, words);
     split_words(words, high, low);
-    unsigned char *q = (unsigned char *)(row + b / 2 * 64) + b % 2 * 32;
-    _mm256_storeu_si256((__m256i *)(void *)q, bytes_of_words(high[0], high[1]));
-    _mm256_storeu_si256((__m256i *)(void *)(q + 64), bytes_of_words(low[0], low[1]));
+    unsigned char bytes[2][32];
+    _mm256_storeu_si256((__m256i *)(void *)bytes[0], bytes_of_words(high[0], high[1]));
+    _mm256_storeu_si256((__m256i *)(void *)bytes[1], bytes_of_words(low[0], low[1]));
+    int64_t first = b < n_blocks / GROUP * GROUP ? b / GROUP * GROUP : part_of(n_blocks, b);
+    unsigned char *to = (unsigned char *)(row + words_at(first)) + (b - first) * 8;
+    for (int i = 0; i < 4; i++) {
+        memcpy(to + i * 64, bytes[0] + i * 8, 8);
+        memcpy(to + 256 + i * 64, bytes[1] + i * 8, 8);
+    }
 }
 
-/* Where the scales of a group's blocks wait: the first ones, or those of the first halves, in the first half. */
+/* The scales of a group's blocks, or those of their first and of their second halves, as the sums lie. */
 struct ready_scales {
-    __m512 scale;
+    vec first, second;
 };
+
+INLINE vec twice_each(__m256 v)
+{
+    const __m512i from = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    return _mm512_permutexvar_ps(from, _mm512_castps256_ps512(v));
+}
 
 INLINE void keep_scales(struct ready_scales *ready, int traits, struct scales scales, __m256 input)
 {
-    __m256 first = _mm256_mul_ps(scales.scale, input);
-    __m256 second = traits & TWO_SCALES ? _mm256_mul_ps(scales.second_scale, input) : first;
-    ready->scale = _mm512_insertf32x8(_mm512_castps256_ps512(first), second, 1);
+    ready->first = twice_each(_mm256_mul_ps(scales.scale, input));
+    if (traits & TWO_SCALES)
+        ready->second = twice_each(_mm256_mul_ps(scales.second_scale, input));
 }
 
-/* Those of blocks k and k + 1, each in the quarters of the lanes whose weights it belongs to. */
-INLINE vec scale_of(const struct ready_scales *ready, int traits, int k)
+/* The sums of n vectors of weights with the input's, high and low. */
+INLINE vec dot_vectors(const __m512i *weights, int n, const int8_t *high)
 {
-    int a = k, b = traits & TWO_SCALES ? k + GROUP : k, c = k + 1, d = traits & TWO_SCALES ? k + 1 + GROUP : k + 1;
-    const __m512i from = _mm512_setr_epi32(a, a, a, a, b, b, b, b, c, c, c, c, d, d, d, d);
-    return _mm512_permutexvar_ps(from, ready->scale);
+    __m512i h = _mm512_setzero_si512(), l = _mm512_setzero_si512();
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        h = _mm512_dpbusd_epi32(h, weights[i], _mm512_loadu_si512(high + i * 64));
+        l = _mm512_dpbusd_epi32(l, weights[i], _mm512_loadu_si512(high + 256 + i * 64));
+    }
+    return _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(h, 8), l));
+}
+
+INLINE void step_add(struct step weights, int traits, int k, const int16_t *q, const struct ready_scales *ready,
+                     vec sum[2])
+{
+    (void)k;
+    const int8_t *bytes = (const int8_t *)q;
+    if (traits & TWO_SCALES) {
+        sum[0] = vec_fma(dot_vectors(weights.bytes, 2, bytes), ready->first, sum[0]);
+        sum[1] = vec_fma(dot_vectors(weights.bytes + 2, 2, bytes + 128), ready->second, sum[1]);
+    } else {
+        sum[1] = vec_fma(dot_vectors(weights.bytes, 4, bytes), ready->first, sum[1]);
+    }
 }
 
 INLINE vec vec_add8(vec v, __m256 eight)

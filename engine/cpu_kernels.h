@@ -51,10 +51,12 @@ static inline int64_t activation_row(const struct activation *x, int32_t token)
     return x->rows ? x->rows[token] : x->first_row + token;
 }
 
-/* Words of a row: whole pairs of blocks. */
+/* Room for a row's words: parts of the last eight blocks, by 4, 2 and 1, may each take that of eight. */
 static inline int64_t activation_words(int64_t n_cols)
 {
-    return (n_cols + 2 * ACTIVATION_BLOCK - 1) / (2 * ACTIVATION_BLOCK) * (2 * ACTIVATION_BLOCK);
+    enum { GROUP_WORDS = 8 * ACTIVATION_BLOCK };
+    int64_t n_blocks = n_cols / ACTIVATION_BLOCK, n_parts = (n_blocks >> 2 & 1) + (n_blocks >> 1 & 1) + (n_blocks & 1);
+    return (n_blocks / 8 + n_parts) * GROUP_WORDS;
 }
 
 /* Where a matmul's results go: out[t * stride + row] = value + bias[row], or += . */

@@ -212,7 +212,7 @@ struct type_kernels {
 };
 
 #if defined(__AVX512F__)
-#define PAIR_OF(name) pair_##name,
+#define PAIR_OF(name) pair_##name, eight_##name,
 #else
 #define PAIR_OF(name)
 #endif

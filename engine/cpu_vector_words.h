@@ -8,8 +8,8 @@
  * token that is verified with others has the logits that it would have had alone.
  *
  * Included by cpu_avx2.c and cpu_avx512_vnni.c, after what they define: a step of STEP_BLOCKS blocks as registers
- * (struct step, step_unpack), its products with the input (step_dot), where its scales wait (struct ready_scales), and the
- * order of the input in memory (put_input). */
+ * (struct step, step_unpack), how its products with the input are added up (step_add), where its scales wait (struct
+ * ready_scales), and the order of the input in memory (words_at, put_input, clear_input). */
 #ifndef FATHOM_ENGINE_CPU_VECTOR_WORDS_H
 #define FATHOM_ENGINE_CPU_VECTOR_WORDS_H
 
@@ -77,11 +77,8 @@ INLINE void add_group(struct type type, int n, int n_tokens, const unsigned char
     for (int k = 0; k < n; k += STEP_BLOCKS) {
         struct step weights = step_unpack(type, p, k, n);
         UNROLL
-        for (int t = 0; t < n_tokens; t++) {
-            vec dot = step_dot(weights, type.traits, x[t].q + (b + k) * 32);
-            vec *part = &sum[t].part[k / STEP_BLOCKS % 2];
-            *part = vec_fma(dot, scale_of(&ready[t], traits, k), *part);
-        }
+        for (int t = 0; t < n_tokens; t++)
+            step_add(weights, traits, k, x[t].q + words_at(b) + k * 32, &ready[t], sum[t].part);
     }
 }
 
@@ -210,12 +207,11 @@ INLINE float round_words(const float *x, __m256i whole[4])
 
 static void quantise_words(const float *x, int64_t n, int16_t *q, float *scale, float *sum, float *second_sum)
 {
-    if (activation_words(n) != n)
-        memset(q + activation_words(n) - 64, 0, 64 * sizeof *q);
+    clear_input(q, n / 32);
     for (int64_t b = 0; b < n / 32; b++, x += 32) {
         __m256i whole[4];
         scale[b] = round_words(x, whole);
-        put_input(q, b, whole);
+        put_input(q, n / 32, b, whole);
         sum[b] = scale[b] * (float)sum_whole(_mm256_add_epi32(_mm256_add_epi32(whole[0], whole[1]),
                                                               _mm256_add_epi32(whole[2], whole[3])));
         second_sum[b] = scale[b] * (float)sum_whole(_mm256_add_epi32(whole[2], whole[3]));

@@ -49,7 +49,7 @@ struct slice_of_tokens {
     const int32_t *ids; /* each below n_vocab */
     int32_t n, first;
     int32_t n_logits; /* of the last so many tokens the logits are wanted: 0..n, at most workspace.n_logits */
-    bool as_alone;    /* each token is to get the numbers that it would have alone: n is at most the backend's n_exact */
+    bool as_alone; /* each token is to get the numbers that it would have alone: n is at most the backend's n_exact */
 };
 
 /* Evaluates the slice, writes its cells, and copies (n_logits, n_vocab) logits to the host.  STATUS_CANCELLED when cancel

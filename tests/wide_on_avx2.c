@@ -103,14 +103,6 @@ EMULATED __m512 wide_maskz_mov_ps(unsigned mask, __m512 v)
 #define _mm512_extractf32x8_ps(v, i) ((v).half[i])
 #define _mm512_zextps256_ps512(v)    ((__m512){{v, _mm256_setzero_ps()}})
 
-EMULATED __m512 wide_insertf32x8(__m512 v, __m256 half, int i)
-{
-    v.half[i] = half;
-    return v;
-}
-#undef _mm512_insertf32x8
-#define _mm512_insertf32x8 wide_insertf32x8
-
 /* ---- whole numbers ---- */
 
 EMULATED __m512i wide_of_ints(__m256i low, __m256i high)
@@ -288,6 +280,40 @@ EMULATED __m512 wide_permutexvar_ps(__m512i from, __m512 v)
 }
 #define _mm512_permutexvar_ps wide_permutexvar_ps
 
+/* ---- quadwords ---- */
+
+#undef _mm512_setr_epi64
+#define _mm512_setr_epi64(...) wide_loadu_si512((const int64_t[8]){__VA_ARGS__})
+#define _mm512_set1_epi64(x)   wide_of_ints(_mm256_set1_epi64x(x), _mm256_set1_epi64x(x))
+INTS_OF_TWO(srlv_epi64, _mm256_srlv_epi64)
+#define _mm512_srlv_epi64 wide_srlv_epi64
+
+/* Each quadword of v turned round to the right by that of n. */
+EMULATED __m512i wide_rorv_epi64(__m512i v, __m512i n)
+{
+    uint64_t lanes[8], by[8];
+    wide_storeu_si512(lanes, v);
+    wide_storeu_si512(by, n);
+    for (int i = 0; i < 8; i++)
+        lanes[i] = lanes[i] >> by[i] % 64 | lanes[i] << (64 - by[i] % 64) % 64;
+    return wide_loadu_si512(lanes);
+}
+#define _mm512_rorv_epi64 wide_rorv_epi64
+
+/* Quadword i of the result is that which `from` names, of a and of b behind it. */
+EMULATED __m512i wide_permutex2var_epi64(__m512i a, __m512i from, __m512i b)
+{
+    uint64_t lanes[16], index[8], result[8];
+    wide_storeu_si512(lanes, a);
+    wide_storeu_si512(lanes + 8, b);
+    wide_storeu_si512(index, from);
+    for (int i = 0; i < 8; i++)
+        result[i] = lanes[index[i] & 15];
+    return wide_loadu_si512(result);
+}
+#define _mm512_permutex2var_epi64         wide_permutex2var_epi64
+#define _mm512_permutexvar_epi64(from, v) wide_permutex2var_epi64(v, from, v)
+
 /* Quarters of 128 bits: two of a, then two of b, each named by two bits. */
 EMULATED __m512i wide_shuffle_i32x4(__m512i a, __m512i b, int which)
 {
@@ -299,7 +325,9 @@ EMULATED __m512i wide_shuffle_i32x4(__m512i a, __m512i b, int which)
     return wide_loadu_si512(to);
 }
 #undef _mm512_shuffle_i32x4
+#undef _mm512_shuffle_i64x2
 #define _mm512_shuffle_i32x4 wide_shuffle_i32x4
+#define _mm512_shuffle_i64x2 wide_shuffle_i32x4
 
 /* Four products of an unsigned and a signed byte for each 32-bit lane, without saturation: those of even places, then those
  * of odd ones. */
