@@ -359,6 +359,12 @@ void draft_measured(struct draft *draft, size_t n_drafted, uint64_t ns)
     draft_cost_measured(&draft->cost, n_drafted, ns);
 }
 
+void draft_learn_from(struct draft *draft, const struct draft *other)
+{
+    draft->cost = other->cost;
+    memcpy(draft->levels, other->levels, sizeof draft->levels);
+}
+
 struct draft_counts draft_counts(const struct draft *draft)
 {
     return draft->counts;

@@ -28,6 +28,9 @@ struct draft;
 enum status draft_new(size_t n_tokens, bool is_sparse, struct draft **out, struct error *error);
 void draft_free(struct draft *draft);
 
+/* Takes over what another one learnt of costs and of how often guesses are right: of a sequence on the same model. */
+void draft_learn_from(struct draft *draft, const struct draft *other);
+
 /* One more text that is not in the sequence and may be repeated by it: an open file, a diff.  The texts stay until
  * draft_forget.  STATUS_MEMORY leaves those before as they are. */
 enum status draft_refer(struct draft *draft, const int32_t *ids, size_t n, struct error *error);

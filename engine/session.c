@@ -86,6 +86,8 @@ enum status session_fork(const struct session *session, struct session **out, st
     fork->shared->n_users++;
     if (!status)
         status = ahead_init(fork, error);
+    if (!status && fork->ahead.draft)
+        draft_learn_from(fork->ahead.draft, session->ahead.draft);
     if (status) {
         session_close(fork);
         return status;

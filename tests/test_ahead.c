@@ -279,6 +279,29 @@ static void a_sync_voids_what_lies_ahead(void **state)
     engine_close(engine);
 }
 
+/* A fork goes its own way from the tokens that both have. */
+static void a_fork_has_what_lies_ahead_of_nobody(void **state)
+{
+    (void)state;
+    struct engine *engine = open_small("qwen3moe", NULL, 2);
+    struct session *session = open_drafting(engine, KV_F16), *fork = NULL;
+    sync_all(session, &(struct tokens){.ids = (int32_t[]){1}, .n = 1}, NULL);
+    assert_int_equal(ahead_evaluate(session, (const int32_t[]){2, 3, 4}, 3, NULL), STATUS_OK);
+    assert_int_equal(session_append(session, 3, NULL), STATUS_OK);
+    assert_int_equal(session_fork(session, &fork, NULL), STATUS_OK);
+    expect_true_logits(engine, fork);
+    assert_int_equal(session_append(fork, 7, NULL), STATUS_OK);
+    expect_true_logits(engine, fork);
+    assert_int_equal(session_append(session, 4, NULL), STATUS_OK);
+    assert_int_equal(session->ahead.n_taken, 2);
+    expect_true_logits(engine, session);
+    session_close(session);
+    assert_int_equal(session_append(fork, 4, NULL), STATUS_OK);
+    expect_true_logits(engine, fork);
+    session_close(fork);
+    engine_close(engine);
+}
+
 static void drafts_end_with_the_context(void **state)
 {
     (void)state;
@@ -319,11 +342,9 @@ static void a_cancelled_draft_leaves_the_tokens(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slices_give_the_numbers_of_single_tokens),
-        cmocka_unit_test(answers_are_the_same),
-        cmocka_unit_test(another_token_voids_what_lies_ahead),
-        cmocka_unit_test(a_sync_voids_what_lies_ahead),
-        cmocka_unit_test(drafts_end_with_the_context),
+        cmocka_unit_test(slices_give_the_numbers_of_single_tokens), cmocka_unit_test(answers_are_the_same),
+        cmocka_unit_test(another_token_voids_what_lies_ahead),      cmocka_unit_test(a_sync_voids_what_lies_ahead),
+        cmocka_unit_test(a_fork_has_what_lies_ahead_of_nobody),     cmocka_unit_test(drafts_end_with_the_context),
         cmocka_unit_test(a_cancelled_draft_leaves_the_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

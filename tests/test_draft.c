@@ -381,6 +381,24 @@ static void noise_is_borne(void **state)
     assert_true(sum > 1.8);
 }
 
+static void what_was_learnt_is_passed_on(void **state)
+{
+    (void)state;
+    struct draft *first = open_draft(false), *second = open_draft(false), *third = open_draft(false);
+    double spent = 0, taught = 0, untaught = 0;
+    size_t n = file_and_edit(400, 120, 1);
+    go_through(first, text, 400, n, cheap, &spent);
+    n = file_and_edit(100, 120, 2);
+    draft_learn_from(second, first);
+    go_through(second, text, 100, n, cheap, &taught);
+    go_through(third, text, 100, n, cheap, &untaught);
+    print_message("  an edit of 100 tokens in the time of %.1f untaught, %.1f taught\n", untaught, taught);
+    assert_true(taught < untaught);
+    draft_free(first);
+    draft_free(second);
+    draft_free(third);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +414,7 @@ int main(void)
         cmocka_unit_test(nothing_is_lost_to_a_text_that_lures),
         cmocka_unit_test(drafts_end_and_begin_with_the_repetition),
         cmocka_unit_test(noise_is_borne),
+        cmocka_unit_test(what_was_learnt_is_passed_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
