@@ -47,7 +47,7 @@ struct bench {
     uint64_t kv_per_token;
     double bandwidth;     /* bytes a second */
     double compute;       /* multiply-adds a second */
-    uint64_t peak;        /* memory before the bandwidth's own buffer */
+    uint64_t peak;        /* the most memory at the end of a line */
     uint64_t done, total; /* tokens, for the progress line */
 };
 

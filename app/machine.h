@@ -4,8 +4,8 @@
 
 #include "engine/base.h"
 
-/* The most memory this process has had at a time, in bytes. */
-uint64_t machine_peak_memory(void);
+/* Memory that this process has now, in bytes. */
+uint64_t machine_own_memory(void);
 
 /* Appends what the processor calls itself, "AMD EPYC 9R14"; nothing where the system doesn't say. */
 void machine_cpu_name(struct buffer *out);
