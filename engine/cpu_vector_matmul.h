@@ -218,7 +218,7 @@ struct type_kernels {
 #endif
 
 #define QUANTISED_TYPE(name, group_blocks, group_bytes, traits)                                                        \
-    static const struct type type_##name = {scales_##name, bytes_##name, PAIR_OF(name) group_blocks, group_bytes,      \
+    static const struct type type_##name = {scales_##name, bytes_##name, PAIR_OF(name)(group_blocks), (group_bytes),   \
                                             traits};                                                                   \
     static void few_##name(const struct weight *weight, const unsigned char *data, int64_t begin, int64_t end,         \
                            const struct activation *x, const struct matmul_out *out)                                   \
