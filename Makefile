@@ -84,7 +84,7 @@ $(BUILD)/.objects: FORCE
 
 # ---- what a person calls ----
 
-.PHONY: run model deps deps-test test data synth bench bench-draft debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
+.PHONY: run model deps deps-test test data synth bench bench-draft peer debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
 AGAIN   = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 MODELS  = "$${XDG_DATA_HOME:-$$HOME/.local/share}/fathom/models"
 DATA    = build/test-data
@@ -115,6 +115,8 @@ bench: model all # prefill and decode speed, and the share of the memory's bandw
 	@$(BUILD)/fathom bench $(ARGS)
 bench-draft: data $(BUILD)/tests/tools/edits # what drafts gain on code edits, and that they change nothing (ARGS='ROUNDS TEMPERATURE')
 	@$(BUILD)/tests/tools/edits $(DATA)/models/SmolLM2-135M-Instruct.Q4_1.gguf tests/edits $(ARGS)
+peer: $(PROGRAM) $(BUILD)/tests/tools/synth # hold it against llama.cpp on random models and files: PEER=a Python with numpy, gguf and llama-cpp-python
+	@$(PEER) tests/check_llama_cpp.py families && $(PEER) tests/check_llama_cpp.py files
 debug: # an unoptimised build for a debugger, in build/debug
 	$(AGAIN) BUILD=build/debug CFLAGS='-O0 -g3' all
 asan tsan: data deps-test # the tests under AddressSanitizer and UBSan, or under ThreadSanitizer

@@ -40,7 +40,7 @@ static bool round_trip(enum quant_type type, const float *x, float *back, size_t
 {
     const struct quant_info *info = quant_info(type);
     size_t size = n / info->block_elements * info->block_bytes;
-    unsigned char *blocks = malloc(size + 1);
+    unsigned char *blocks = calloc(1, size + 1); /* what does not fit is not written */
     assert_non_null(blocks);
     blocks[size] = 0xa5;
     bool fits = quantize_pack(type, x, n, blocks);
