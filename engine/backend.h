@@ -7,6 +7,8 @@
 #ifndef FATHOM_ENGINE_BACKEND_H
 #define FATHOM_ENGINE_BACKEND_H
 
+#include <stdatomic.h>
+
 #include "engine/base.h"
 #include "engine/model.h"
 
@@ -117,8 +119,12 @@ struct backend_ops {
     void (*sum_experts)(struct backend *backend, float *out, const float *x, int32_t n_cols);
 };
 
+/* Once cancel (may be NULL) is set, operations need not compute what they are asked for: those that leave something out set
+ * was_stopped. */
 struct backend {
     const struct backend_ops *ops;
+    const atomic_bool *cancel;
+    atomic_bool was_stopped;
     int32_t n_exact; /* see as_alone */
     /* Set before a slice: of at most n_exact tokens, each gets the very numbers, to the bit, that it would have alone. */
     bool as_alone;

@@ -60,7 +60,7 @@ void cpu_kv_store(struct backend *backend, struct kvcache *cache, int32_t layer,
 /* ---- attention ---- */
 
 struct attention_job {
-    const struct cpu_backend *cpu;
+    struct cpu_backend *cpu;
     const struct attention_settings *settings;
     struct attention_tile tile; /* what all tiles share */
     const unsigned char *keys, *values;
@@ -77,7 +77,7 @@ static void attend_tiles(void *context, int thread, int n_threads)
     int32_t group = s->n_head / s->n_head_kv;
     int32_t n_head_tiles = s->n_head / job->heads_a_tile;
     int32_t n_token_tiles = (s->n_tokens + job->tokens_a_tile - 1) / job->tokens_a_tile;
-    for (int64_t i = thread; i < (int64_t)n_head_tiles * n_token_tiles; i += n_threads) {
+    for (int64_t i = thread; i < (int64_t)n_head_tiles * n_token_tiles && !cpu_is_stopped(job->cpu); i += n_threads) {
         int32_t first_token = (int32_t)(i / n_head_tiles) * job->tokens_a_tile;
         int32_t first_head = (int32_t)(i % n_head_tiles) * job->heads_a_tile;
         int32_t kv_head = first_head / group;

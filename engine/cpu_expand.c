@@ -15,7 +15,7 @@
 enum { EXPAND_CELLS = 256, EXPAND_ROWS = 32, TURN_ROWS = 16 };
 
 struct expand_job {
-    const struct cpu_backend *cpu;
+    struct cpu_backend *cpu;
     const struct expansion *expansion;
     const struct kvcache *cache;
     struct kvcache *out;
@@ -112,7 +112,7 @@ static void multiply_pieces(void *context, int thread, int n_threads)
     int64_t of_head = of_key + (job->v_width + EXPAND_ROWS - 1) / EXPAND_ROWS;
     int64_t begin, end;
     thread_share(job->expansion->n_heads * of_head, 1, thread, n_threads, &begin, &end);
-    for (int64_t i = begin; i < end; i++) {
+    for (int64_t i = begin; i < end && !cpu_is_stopped(job->cpu); i++) {
         int64_t piece = i % of_head;
         bool is_value = piece >= of_key;
         multiply_piece(job, is_value, i / of_head, (is_value ? piece - of_key : piece) * EXPAND_ROWS,

@@ -285,7 +285,7 @@ void cpu_matmul_experts(struct backend *backend, const struct product *products,
                               .x = by_floats || !x_by_token ? x : NULL,
                               .x_stride = is_shared ? 0 : n_cols,
                               .rows = x_by_token ? plan->token : NULL,
-                              .deal = deal_rows(rows_of_expert * plan->n_used, thread_pool_size(cpu->pool))};
+                              .deal = deal_rows(cpu, rows_of_expert * plan->n_used)};
     if (by_floats && x_by_token && !is_shared && !(job.x = gather(cpu, x, n_cols)))
         return;
     int64_t n_rows = x_by_token ? plan->n_tokens : (int64_t)plan->n_tokens * plan->n_used;

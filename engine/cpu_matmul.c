@@ -156,8 +156,7 @@ void cpu_matmul(struct backend *backend, const struct product *products, int32_t
     const struct activation_source source = {x, n_tokens, n_cols, n_tokens, n_cols, 0};
     if (!cpu_prepare(cpu, form, &source))
         return;
-    struct matmul_job job = {cpu, products, n_products, cpu->activation,
-                             deal_rows(n_rows, thread_pool_size(cpu->pool))};
+    struct matmul_job job = {cpu, products, n_products, cpu->activation, deal_rows(cpu, n_rows)};
     job.x.n_tokens = n_tokens;
     job.x.x = x;
     job.x.x_stride = n_cols;

@@ -71,23 +71,37 @@ static inline float *cpu_scratch(const struct cpu_backend *cpu, int thread)
 /* Runs on all threads, or on this one alone where there are few numbers to compute. */
 void cpu_run(struct cpu_backend *cpu, size_t n_numbers, thread_fn *job, void *context);
 
+/* To be asked before each piece of work that takes some time, and that nothing but numbers depends on. */
+static inline bool cpu_is_stopped(struct cpu_backend *cpu)
+{
+    const atomic_bool *cancel = cpu->backend.cancel;
+    bool is_stopped = cancel && atomic_load_explicit(cancel, memory_order_relaxed);
+    if (is_stopped)
+        atomic_store_explicit(&cpu->backend.was_stopped, true, memory_order_relaxed);
+    return is_stopped;
+}
+
 /* Parts of a job that threads take as they come to them: cores that others slow down take fewer.  The parts are numbered
  * from 0; what a part computes must not depend on who takes it. */
 struct deal {
+    struct cpu_backend *cpu;
     atomic_llong next;
     int64_t grain; /* rows of a part */
 };
 
 /* For n_rows rows in all.  Parts are whole panels of rows, and there are several for each thread. */
-static inline struct deal deal_rows(int64_t n_rows, int n_threads)
+static inline struct deal deal_rows(struct cpu_backend *cpu, int64_t n_rows)
 {
     enum { PANEL = 16, PARTS = 8 };
-    int64_t grain = n_rows / ((int64_t)n_threads * PARTS) / PANEL * PANEL;
-    return (struct deal){.grain = grain > PANEL ? grain : PANEL};
+    int64_t grain = n_rows / ((int64_t)thread_pool_size(cpu->pool) * PARTS) / PANEL * PANEL;
+    return (struct deal){.cpu = cpu, .grain = grain > PANEL ? grain : PANEL};
 }
 
+/* Beyond all parts where the work is to stop. */
 static inline int64_t deal_next(struct deal *deal)
 {
+    if (cpu_is_stopped(deal->cpu))
+        return INT64_MAX;
     return atomic_fetch_add_explicit(&deal->next, 1, memory_order_relaxed);
 }
 

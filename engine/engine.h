@@ -287,7 +287,8 @@ struct sync_report {
 
 /* Makes the session's tokens equal ids (n >= 1): keeps the longest common prefix, drops the rest, evaluates what is new
  * in slices.  Afterwards session_logits is what follows the last id.  STATUS_RANGE where n exceeds the context;
- * STATUS_CANCELLED keeps what was evaluated; STATUS_NUMERIC names the layer where numbers stopped being finite. */
+ * STATUS_CANCELLED keeps what was evaluated, and the layers
+ * of the slice that it cut off, should its tokens come next; STATUS_NUMERIC names the layer where numbers stopped being finite. */
 enum status session_sync(struct session *session, const int32_t *ids, size_t n, struct sync_report *report,
                          struct error *error);
 

@@ -16,7 +16,7 @@ struct workspace_part {
     int64_t width; /* numbers a token; 0: not needed */
 };
 
-enum { N_PARTS = 16 };
+enum { N_PARTS = 17 };
 
 static void list_parts(struct workspace *w, const struct model *model, struct workspace_part parts[N_PARTS])
 {
@@ -27,6 +27,7 @@ static void list_parts(struct workspace *w, const struct model *model, struct wo
     int64_t ffn = h->n_ff > shared ? h->n_ff : shared;
     const struct workspace_part all[] = {
         {&w->x, h->n_embd},
+        {&w->before, h->n_embd},
         {&w->normed, h->n_embd},
         {&w->q, n_head * h->n_embd_head_k},
         {&w->k, h->cache_k},
@@ -407,6 +408,57 @@ static void evaluate_layer(const struct model *model, int32_t index, struct work
     (layer->router.data ? ffn_experts : ffn_dense)(model, layer, w, slice->n);
 }
 
+/* Layers that take longer are stopped in the middle when cancel is set: 50 ms are the most that anybody should wait. */
+enum { LONG_LAYER_NS = 15 * 1000 * 1000 };
+
+/* Whether a layer of n tokens may take long, going by the slice before: more tokens take longer, fewer perhaps as long. */
+static bool may_take_long(const struct workspace *w, int32_t n)
+{
+    uint64_t times = n > w->layer_tokens ? (uint64_t)(n / (w->layer_tokens ? w->layer_tokens : 1)) + 1 : 1;
+    return w->layer_ns == 0 || w->layer_ns * times > LONG_LAYER_NS;
+}
+
+static bool is_set(const atomic_bool *cancel)
+{
+    return cancel && atomic_load_explicit(cancel, memory_order_relaxed);
+}
+
+static void copy_rows(struct workspace *w, float *to, const float *from, int32_t n, int32_t n_embd)
+{
+    w->backend->ops->copy_columns(w->backend, to, n_embd, from, n_embd, n, n_embd);
+}
+
+/* All that are not done yet.  STATUS_CANCELLED: w->n_done are, and w->x is what the last of them made. */
+static enum status evaluate_layers(const struct model *model, struct workspace *w, struct kvcache *cache,
+                                   const struct slice_of_tokens *slice, const atomic_bool *cancel)
+{
+    const struct hparams *h = &model->hparams;
+    struct backend *backend = w->backend;
+    bool stops_within = cancel && may_take_long(w, slice->n), was_stopped = false;
+    uint64_t began = clock_now_ns();
+    if (slice->n_done == 0)
+        backend->ops->embed(backend, w->x, &model->token_embd, slice->ids, slice->n);
+    atomic_store(&backend->was_stopped, false);
+    backend->cancel = stops_within ? cancel : NULL;
+    for (w->n_done = slice->n_done; w->n_done < h->n_layer && !was_stopped && !is_set(cancel);) {
+        if (stops_within)
+            copy_rows(w, w->before, w->x, slice->n, h->n_embd);
+        evaluate_layer(model, w->n_done, w, cache, slice);
+        was_stopped = atomic_load(&backend->was_stopped);
+        w->n_done += !was_stopped;
+    }
+    backend->cancel = NULL;
+    if (was_stopped)
+        copy_rows(w, w->x, w->before, slice->n, h->n_embd);
+    if (w->n_done < h->n_layer)
+        return STATUS_CANCELLED;
+    if (w->n_done > slice->n_done) {
+        w->layer_ns = (clock_now_ns() - began) / (uint64_t)(w->n_done - slice->n_done);
+        w->layer_tokens = slice->n;
+    }
+    return STATUS_OK;
+}
+
 enum status forward_slice(const struct model *model, struct workspace *w, struct kvcache *cache,
                           const struct slice_of_tokens *slice, const atomic_bool *cancel, float *logits,
                           struct error *error)
@@ -417,13 +469,10 @@ enum status forward_slice(const struct model *model, struct workspace *w, struct
     if (status)
         return status;
     w->backend->as_alone = slice->as_alone;
-    ops->embed(w->backend, w->x, &model->token_embd, slice->ids, slice->n);
-    for (int32_t i = 0; i < h->n_layer; i++) {
-        if (cancel && atomic_load_explicit(cancel, memory_order_relaxed)) {
-            ops->read(w->backend, logits, w->logits, 0, NULL); /* waits, and forgets what this slice did */
-            return error_set(error, STATUS_CANCELLED, "cancelled");
-        }
-        evaluate_layer(model, i, w, cache, slice);
+    status = evaluate_layers(model, w, cache, slice, cancel);
+    if (status) {
+        ops->read(w->backend, logits, w->logits, 0, NULL); /* waits, and forgets what this slice did */
+        return error_set(error, status, "cancelled");
     }
     if (slice->n_logits > 0) {
         const float *last = w->x + (int64_t)(slice->n - slice->n_logits) * h->n_embd;

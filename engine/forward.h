@@ -16,6 +16,7 @@ struct workspace {
     struct backend *backend;
     int32_t n_slice;  /* tokens at most */
     float *x;         /* (n_slice, n_embd) the residual stream */
+    float *before;    /* (n_slice, n_embd) the same before a layer that may be stopped in the middle */
     float *normed;    /* (n_slice, n_embd) */
     float *q, *k, *v; /* (n_slice, n_head * k), (n_slice, cache_k), (n_slice, cache_v) */
     float *attended;  /* (n_slice, n_head * v) */
@@ -35,6 +36,10 @@ struct workspace {
     float *router_logits;         /* (n_slice, n_expert) */
     float *pairs_gate, *pairs_up; /* (n_slice * n_used, n_ff_exp) */
     float *pairs_out;             /* (n_slice * n_used, n_embd) */
+    /* what a layer took, at how many tokens; and after a slice that was cancelled: how many layers are done, see forward_slice */
+    uint64_t layer_ns;
+    int32_t layer_tokens;
+    int32_t n_done;
 };
 
 /* expand_from 0: where expanding becomes less work. */
@@ -50,10 +55,14 @@ struct slice_of_tokens {
     int32_t n, first;
     int32_t n_logits; /* of the last so many tokens the logits are wanted: 0..n, at most workspace.n_logits */
     bool as_alone; /* each token is to get the numbers that it would have alone: n is at most the backend's n_exact */
+    int32_t
+        n_done; /* so many layers are done: by the slice before this one, which was cancelled then, and began likewise */
 };
 
 /* Evaluates the slice, writes its cells, and copies (n_logits, n_vocab) logits to the host.  STATUS_CANCELLED when cancel
- * (may be NULL) was seen between two layers: the cells of this slice are then void, and so after any other error. */
+ * (may be NULL) was seen, between two layers or, where layers take long, within one: workspace.n_done layers of the slice are
+ * then done, and a slice of its tokens, or of the first of them, goes on from there as long as workspace and cells are left
+ * alone.  Otherwise the cells of this slice are void, and so after any other error. */
 enum status forward_slice(const struct model *model, struct workspace *workspace, struct kvcache *cache,
                           const struct slice_of_tokens *slice, const atomic_bool *cancel, float *logits,
                           struct error *error);

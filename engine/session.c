@@ -35,6 +35,9 @@ static enum status make_workspace(struct session *session, struct error *error)
     if (!session->shared)
         return error_set(error, STATUS_MEMORY, "out of memory");
     session->shared->n_users = 1;
+    session->shared->cut.ids = calloc((size_t)session->options.n_slice, sizeof(int32_t));
+    if (!session->shared->cut.ids)
+        return error_set(error, STATUS_MEMORY, "out of memory");
     return workspace_init(&session->shared->workspace, session->engine->backend, session->engine->model,
                           session->options.n_slice, session->options.expand_from, error);
 }
@@ -81,6 +84,7 @@ enum status session_fork(const struct session *session, struct session **out, st
     enum status status = session_new(session->engine, &session->options, &fork, error);
     if (status)
         return status;
+    session_forget_cut(session); /* cells behind the tokens are nobody's */
     status = kvcache_fork(&session->cache, (int32_t)session->tokens.n, &fork->cache, error);
     fork->shared = session->shared;
     fork->shared->n_users++;
@@ -104,8 +108,11 @@ void session_close(struct session *session)
 {
     if (!session)
         return;
+    if (session->shared && session->shared->cut.session == session)
+        session_forget_cut(session);
     if (session->shared && --session->shared->n_users == 0) {
         workspace_deinit(&session->shared->workspace);
+        free(session->shared->cut.ids);
         free(session->shared);
     }
     kvcache_deinit(&session->cache);
@@ -156,22 +163,50 @@ enum status session_check_ids(const struct session *session, const int32_t *ids,
     return STATUS_OK;
 }
 
+/* How many of these tokens a cancelled slice has begun. */
+static int32_t begun_tokens(const struct session *session, const int32_t *ids, int32_t n)
+{
+    const struct cut_slice *cut = &session->shared->cut;
+    int32_t same = 0;
+    if (cut->session == session && cut->first == session->tokens.n)
+        while (same < n && same < cut->n && cut->ids[same] == ids[same])
+            same++;
+    return same;
+}
+
 enum status session_evaluate(struct session *session, const int32_t *ids, int32_t n, int32_t n_logits, float *logits,
                              struct error *error)
 {
+    struct workspace *workspace = &session->shared->workspace;
+    struct cut_slice *cut = &session->shared->cut;
     /* A prompt's numbers may depend on how it is cut; those of tokens that are evaluated ahead must not. */
     bool as_alone = n_logits == n && n <= session->engine->backend->n_exact;
-    const struct slice_of_tokens slice = {ids, n, (int32_t)session->tokens.n, n_logits, as_alone};
+    int32_t n_done = !as_alone && begun_tokens(session, ids, n) == n ? cut->n_done : 0;
+    const struct slice_of_tokens slice = {ids, n, (int32_t)session->tokens.n, n_logits, as_alone, n_done};
     session->has_logits = false;
     session->ahead.n = session->ahead.n_taken = 0;
+    session_forget_cut(session);
     enum status status = kvcache_write(&session->cache, slice.first, n, error);
     if (!status)
-        status = forward_slice(session->engine->model, &session->shared->workspace, &session->cache, &slice,
-                               session->options.cancel, logits, error);
+        status = forward_slice(session->engine->model, workspace, &session->cache, &slice, session->options.cancel,
+                               logits, error);
+    if (status == STATUS_CANCELLED && workspace->n_done > 0) {
+        memcpy(cut->ids, ids, (size_t)n * sizeof *ids);
+        *cut = (struct cut_slice){session, cut->ids, n, workspace->n_done, session->tokens.n};
+    }
     if (status)
         return status;
     tokens_append_all(&session->tokens, ids, (size_t)n);
     return tokens_status(&session->tokens, error);
+}
+
+/* Of `left` tokens: what a cancelled slice has begun, unless that is the lesser part of a slice, since weights are read for
+ * every slice anew. */
+static int32_t next_slice(const struct session *session, const int32_t *ids, size_t left)
+{
+    int32_t most = left < (size_t)session->options.n_slice ? (int32_t)left : session->options.n_slice;
+    int32_t begun = begun_tokens(session, ids, most);
+    return begun > most / 2 ? begun : most;
 }
 
 static void report_progress(const struct session *session, size_t done, size_t total)
@@ -217,7 +252,7 @@ enum status session_sync(struct session *session, const int32_t *ids, size_t n, 
         report->n_reused = kept;
     while (session->tokens.n < n) {
         size_t done = session->tokens.n, left = n - done;
-        int32_t now = left < (size_t)session->options.n_slice ? (int32_t)left : session->options.n_slice;
+        int32_t now = next_slice(session, ids + done, left);
         bool is_last = (size_t)now == left;
         report_progress(session, done - kept, n - kept);
         status = session_evaluate(session, ids + done, now, is_last ? 1 : 0, session->logits, error);

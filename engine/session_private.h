@@ -6,9 +6,19 @@
 #include "engine/engine_private.h"
 #include "engine/forward.h"
 
+/* A slice that was cancelled when some layers were done, whose numbers still stand in workspace and cells: if the same tokens
+ * come next, it goes on from there. */
+struct cut_slice {
+    const struct session *session; /* NULL: there is none */
+    int32_t *ids;                  /* (n_slice) */
+    int32_t n, n_done;             /* tokens; layers */
+    size_t first;                  /* where they stand */
+};
+
 /* What is needed only while tokens are evaluated, which sessions that were forked from each other do by turns. */
 struct shared_workspace {
     struct workspace workspace;
+    struct cut_slice cut;
     size_t n_users;
 };
 
@@ -31,6 +41,12 @@ struct session {
     bool has_logits;
     struct ahead ahead;
 };
+
+/* Whatever touches workspace or cells behind the tokens leaves nothing to go on from. */
+static inline void session_forget_cut(const struct session *session)
+{
+    session->shared->cut.session = NULL;
+}
 
 /* ---- session.c ---- */
 

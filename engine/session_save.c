@@ -59,6 +59,7 @@ static enum status restore_from(struct session *session, const struct kvfile *fi
         return STATUS_OK;
     if (same < n)
         same -= same % KVFILE_CELLS;
+    session_forget_cut(session);
     session->tokens.n = same;
     session->has_logits = false;
     enum status status = kvfile_read(file, session->engine->pool, &session->cache, same, n, &n_good, error);

@@ -26,6 +26,7 @@ static enum status move_cells(struct session *session, size_t to, size_t from, s
     enum status status = n_shared ? kvcache_fork(cache, (int32_t)session->tokens.n, &source, error) : STATUS_OK;
     if (status)
         return status;
+    session_forget_cut(session);
     session->tokens.n = to;
     session->has_logits = false;
     status = kvcache_write(cache, (int32_t)to, (int32_t)n, error);
