@@ -144,6 +144,11 @@ void on_every_set(void (*check)(const struct machine *truth, const struct machin
     close_machine(&truth);
 }
 
+bool is_same(const void *a, const void *b, size_t n_bytes)
+{
+    return memcmp(a, b, n_bytes) == 0;
+}
+
 void assert_near(const float *ours, const float *truth, const float *magnitude, size_t n, double tolerance,
                  const char *what)
 {

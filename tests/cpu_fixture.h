@@ -33,6 +33,9 @@ const struct cpu_kernels *kernels_of(const struct machine *machine);
  * The widest runs in its emulated form, too, wherever there is AVX2. */
 void on_every_set(void (*check)(const struct machine *truth, const struct machine *fast));
 
+/* Whether n_bytes of memory are the same. */
+bool is_same(const void *a, const void *b, size_t n_bytes);
+
 /* Each number differs by at most tolerance times the sum of the magnitudes that went into it. */
 void assert_near(const float *ours, const float *truth, const float *magnitude, size_t n, double tolerance,
                  const char *what);

@@ -104,7 +104,7 @@ static void hold_experts(const struct machine *fast, const enum quant_type *type
                          bool by_token)
 {
     enum { MOST_PRODUCTS = 4 };
-    struct weight weights[MOST_PRODUCTS];
+    struct weight weights[MOST_PRODUCTS] = {{0}};
     struct product products[MOST_PRODUCTS];
     float *x = new_floats(6, (size_t)(n_tokens * USED * COLS)), *logits = new_logits(n_tokens, n_tokens == PLANNED);
     for (int32_t i = 0; i < n_products; i++) {
@@ -202,7 +202,7 @@ static void hold_company(const struct machine *fast, enum quant_type type, bool 
                 const float *ours = out + plan->pair[i] * ROWS;
                 if (n == 1)
                     memcpy(its, ours, ROWS * sizeof *its);
-                else if (memcmp(its, ours, ROWS * sizeof *its) != 0)
+                else if (!is_same(its, ours, ROWS * sizeof *its))
                     fail_msg("%s experts of %s: token %d of %d has other numbers than alone", kernels_of(fast)->name,
                              quant_info(type)->name, i / USED, n);
             }

@@ -53,10 +53,10 @@ static float *new_blank(size_t n)
 
 static void assert_same(const float *a, const float *b, size_t n, const char *what)
 {
-    if (memcmp(a, b, n * sizeof *a) == 0)
+    if (is_same(a, b, n * sizeof *a))
         return;
     for (size_t i = 0; i < n; i++)
-        if (memcmp(a + i, b + i, sizeof *a) != 0)
+        if (!is_same(a + i, b + i, sizeof *a))
             fail_msg("%s: number %zu is %.9g and %.9g", what, i, (double)a[i], (double)b[i]);
 }
 
