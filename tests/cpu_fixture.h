@@ -29,8 +29,8 @@ struct machine open_machine(const char *cpu, int n_threads); /* fails the test w
 void close_machine(struct machine *machine);
 const struct cpu_kernels *kernels_of(const struct machine *machine);
 
-/* Calls check for each set of kernels that runs on this machine, with 1 and with 3 threads, as_alone or not, beside plain C.
- * The widest runs in its emulated form, too, wherever there is AVX2. */
+/* Calls check for each set of kernels that runs on this machine, with 1 thread and, as_alone, with 3, beside plain C.  The
+ * widest runs in its emulated form, too, wherever there is AVX2. */
 void on_every_set(void (*check)(const struct machine *truth, const struct machine *fast));
 
 /* Whether n_bytes of memory are the same. */
