@@ -31,7 +31,7 @@ INLINE size_t panel_block(int traits)
 /* ---- unpacking ---- */
 
 /* Lane j of m[i] changes places with lane i of m[j]. */
-INLINE void turn(__m512i m[16])
+static __attribute__((noinline)) void turn(__m512i m[16])
 {
     __m512i t[16];
     UNROLL
