@@ -29,6 +29,17 @@ void *cpu_alloc_aligned(size_t n, size_t width)
     return aligned_alloc(64, (size_t)bytes / 64 * 64);
 }
 
+bool cpu_reserve(struct cpu_backend *cpu, float **memory, size_t *capacity, size_t n)
+{
+    if (n > *capacity) {
+        free(*memory);
+        *memory = cpu_alloc_aligned(n, sizeof **memory);
+        *capacity = *memory ? n : 0;
+    }
+    cpu->out_of_memory |= *memory == NULL;
+    return *memory != NULL;
+}
+
 /* ---- memory ---- */
 
 static float *cpu_alloc(struct backend *backend, size_t n)
@@ -258,6 +269,7 @@ static void cpu_free(struct backend *backend)
     cpu_activation_free(cpu);
     cpu_plan_free(&cpu->plan);
     cpu_expand_free(cpu);
+    free(cpu->spans);
     free(cpu->rope.cos_sin);
     free(cpu);
 }

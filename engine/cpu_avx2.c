@@ -250,10 +250,11 @@ enum { SPLIT_MAX_COLS = 0 };
 #define MANY_TOKENS(name)
 #define MANY_OF(name) NULL
 
-/* The order matters: attention multiplies, too. */
+/* The order matters: each builds on those before it. */
 #include "engine/cpu_vector_words.h"
 
 #include "engine/cpu_vector_matmul.h"
+#include "engine/cpu_vector_rows.h"
 
 #include "engine/cpu_vector_attention.h"
 
@@ -266,6 +267,9 @@ const struct cpu_kernels cpu_avx2_kernels = {
     .quantise_words = quantise_words,
     .matmul = matmul,
     .attention = attention,
+    .attention_block = attention_block,
+    .attention_merge = attention_merge,
+    .pack_cell = pack_cell,
     .silu_gate = silu_gate,
     .gelu = gelu,
     .multiply_bytes = cpu_multiply_bytes_avx2,

@@ -320,12 +320,13 @@ INLINE vec vec_add8(vec v, __m256 eight)
     return _mm512_add_ps(v, _mm512_zextps256_ps512(eight));
 }
 
-/* The order matters: attention multiplies, too. */
+/* The order matters: each builds on those before it. */
 #include "engine/cpu_vector_words.h"
 
 #include "engine/cpu_avx512_panel.h"
 
 #include "engine/cpu_vector_matmul.h"
+#include "engine/cpu_vector_rows.h"
 
 #include "engine/cpu_vector_attention.h"
 
@@ -339,6 +340,9 @@ const struct cpu_kernels cpu_avx512_vnni_kernels = {
     .quantise_split = quantise_split,
     .matmul = matmul,
     .attention = attention,
+    .attention_block = attention_block,
+    .attention_merge = attention_merge,
+    .pack_cell = pack_cell,
     .silu_gate = silu_gate,
     .gelu = gelu,
     .multiply_bytes = cpu_multiply_bytes_avx512_vnni,

@@ -25,17 +25,6 @@ struct expand_job {
     struct activation x;
 };
 
-static bool reserve(struct cpu_backend *cpu, float **memory, size_t *capacity, size_t n)
-{
-    if (n > *capacity) {
-        free(*memory);
-        *memory = cpu_alloc_aligned(n, sizeof **memory);
-        *capacity = *memory ? n : 0;
-    }
-    cpu->out_of_memory |= *memory == NULL;
-    return *memory != NULL;
-}
-
 void cpu_expand_free(struct cpu_backend *cpu)
 {
     free(cpu->expand.keys);
@@ -154,9 +143,9 @@ void cpu_expand(struct backend *backend, struct kvcache *out, const struct kvcac
         .v_width = expansion->values->n_rows,
     };
     size_t n_keys = (size_t)(expansion->n_heads * job.nope * job.rank);
-    if (!reserve(cpu, &cpu->expand.keys, &cpu->expand.keys_capacity, n_keys) ||
-        !reserve(cpu, &cpu->expand.cells, &cpu->expand.cells_capacity,
-                 (size_t)EXPAND_CELLS * (size_t)cache->k_elements))
+    if (!cpu_reserve(cpu, &cpu->expand.keys, &cpu->expand.keys_capacity, n_keys) ||
+        !cpu_reserve(cpu, &cpu->expand.cells, &cpu->expand.cells_capacity,
+                     (size_t)EXPAND_CELLS * (size_t)cache->k_elements))
         return;
     job.keys = (struct weight){.name = expansion->keys->name,
                                .type = QUANT_F32,

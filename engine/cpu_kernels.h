@@ -70,7 +70,7 @@ struct matmul_out {
 /* One tile of attention: queries of n_tokens tokens from position on and n_heads query heads, all on one KV head.
  * The query of token t and head h lies at q + t * q_stride + h * k_width, its result at out + t * out_stride + h * v_width. */
 struct attention_tile {
-    enum quant_type type;               /* of keys and values: F32, F16 or Q8_0 */
+    enum quant_type type;               /* of keys and values: F32, F16, Q8_0 or Q4_0 */
     const unsigned char *keys, *values; /* cell 0 of this KV head */
     size_t k_row_bytes, v_row_bytes;
     int32_t k_width, v_width;
@@ -80,11 +80,24 @@ struct attention_tile {
     float *out;
     int64_t q_stride, out_stride;
     float scale;
+    /* For attention_block, at t * state_next + h: the greatest score so far and the sum of shares.  out has the sums of shares
+     * times values. */
+    float *greatest, *total;
+    int64_t state_next;
+};
+
+/* What blocks left of one query in each of n spans of cells: span s's numbers stand s * next further. */
+struct attention_spans {
+    int32_t n;
+    int64_t width, next;
+    const float *sums, *greatest, *total;
 };
 
 enum {
     CPU_SCRATCH_FLOATS = 192 * 1024, /* of each thread, aligned to 64 bytes; more than MODEL_MAX_WIDTH */
-    CPU_TILE_QUERIES = 16,           /* n_tokens * n_heads of a tile is at most this */
+    CPU_TILE_QUERIES = 96,           /* n_tokens * n_heads of a tile is at most this */
+    CPU_BLOCK_CELLS = 64,
+    CPU_FEW_TOKENS = 16, /* attention gives each token of up to so many the numbers that it would get alone */
 };
 
 struct cpu_kernels {
@@ -103,7 +116,14 @@ struct cpu_kernels {
     /* Rows [begin, end) of matrix mat against all tokens of x. */
     void (*matmul)(const struct weight *weight, int64_t mat, int64_t begin, int64_t end, const struct activation *x,
                    const struct matmul_out *out, float *scratch);
+    /* All cells that the tile's queries see. */
     void (*attention)(const struct attention_tile *tile, float *scratch);
+    /* For few queries, or NULL: cells [cell, cell + n), a block or the beginning of one, into the tile's sums; and the sums of
+     * spans of blocks as a result. */
+    void (*attention_block)(const struct attention_tile *tile, int32_t cell, int32_t n, float *scratch);
+    void (*attention_merge)(const struct attention_spans *spans, float *out, float *scratch);
+    /* A row of the KV cache: F32, F16, or Q8_0 or Q4_0 where n is a multiple of 32. */
+    void (*pack_cell)(enum quant_type type, unsigned char *to, const float *x, int64_t n);
     void (*silu_gate)(float *gate, const float *up, size_t n); /* gate = silu(gate) · up */
     void (*gelu)(float *x, size_t n);                          /* its tanh form (Hendrycks & Gimpel 2016) */
     /* Multiplies bytes that stand in registers and sums them up, by the fastest instructions it has for that, so many

@@ -14,6 +14,7 @@ struct move_job {
     struct kvcache *to;
     const struct kvcache *from;
     const struct cell_move *move;
+    const struct cpu_kernels *kernels;
     enum rope_kind kind;
     int32_t n_rot;
     const float *cos_sin; /* (n_rot / 2, 2) of the turn */
@@ -44,7 +45,7 @@ static void turn_key(const struct move_job *job, unsigned char *key, float *numb
         unsigned char *at = key + kv_row_bytes(job->to->type, begin);
         info->unpack(at, numbers, (size_t)n);
         turn_back(job, numbers + (first - begin));
-        cpu_pack_cells(job->to->type, at, numbers, n);
+        job->kernels->pack_cell(job->to->type, at, numbers, n);
     }
 }
 
@@ -81,7 +82,7 @@ void cpu_kv_move(struct backend *backend, struct kvcache *to, const struct kvcac
         cos_sin[2 * i] = (float)cos(angle);
         cos_sin[2 * i + 1] = (float)sin(angle);
     }
-    struct move_job job = {to, from, move, rope->kind, n_rot, cos_sin};
+    struct move_job job = {to, from, move, cpu->kernels, rope->kind, n_rot, cos_sin};
     thread_pool_run(cpu->pool, move_layers, &job);
     free(cos_sin);
 }

@@ -48,6 +48,8 @@ struct cpu_backend {
     struct rope_table rope;
     struct expert_plan plan;
     struct expand_memory expand;
+    float *spans; /* of attention to many cells by few tokens: what each span of cells came to */
+    size_t spans_capacity;
     struct residency *residency; /* borrowed; NULL: all weights are in memory */
     int32_t bad_layer;           /* the first that made a number that is not finite; NO_LAYER: none */
     bool out_of_memory;
@@ -120,6 +122,9 @@ static inline int64_t deal_parts(const struct deal *deal, int64_t n_rows)
 /* Aligned to 64 bytes; NULL where there is no memory. */
 void *cpu_alloc_aligned(size_t n, size_t width);
 
+/* Makes *memory hold n numbers, whatever they are; false, and noted in cpu, where there is no memory. */
+bool cpu_reserve(struct cpu_backend *cpu, float **memory, size_t *capacity, size_t n);
+
 /* ---- cpu_matmul.c ---- */
 
 void cpu_matmul(struct backend *backend, const struct product *products, int32_t n_products, const float *x,
@@ -143,8 +148,6 @@ enum input_form cpu_choose_form(const struct cpu_backend *cpu, const struct weig
 
 /* ---- cpu_attention.c ---- */
 
-/* n numbers of cells, or of some of their blocks. */
-void cpu_pack_cells(enum quant_type type, unsigned char *to, const float *x, int32_t n);
 void cpu_kv_store(struct backend *backend, struct kvcache *cache, int32_t layer, int32_t first_cell, int32_t n_tokens,
                   const float *keys, const float *values);
 void cpu_attention(struct backend *backend, float *out, const float *q, const struct kvcache *cache, int32_t layer,

@@ -2,6 +2,7 @@
 #include "engine/cpu_kernels.h"
 
 #include <math.h>
+#include <string.h>
 
 static bool always(void)
 {
@@ -71,6 +72,65 @@ static void attention(const struct attention_tile *tile, float *scratch)
                    tile->out + t * tile->out_stride + h * tile->v_width, scratch);
 }
 
+/* Q8_0: blocks of 32 numbers: a half-precision scale, then 32 signed bytes. */
+static void pack_q8_0(unsigned char *to, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += 32, to += 34) {
+        float greatest = 0;
+        bool is_finite = true;
+        for (int32_t k = 0; k < 32; k++) {
+            greatest = fmaxf(greatest, fabsf(x[i + k]));
+            is_finite &= isfinite(x[i + k]) != 0;
+        }
+        float scale = is_finite ? greatest / 127.0f : NAN, inverse = scale > 1e-38f ? 1.0f / scale : 0;
+        uint16_t half = half_from_float(scale);
+        memcpy(to, &half, 2);
+        for (int32_t k = 0; k < 32; k++)
+            to[2 + k] = is_finite ? (unsigned char)(int8_t)lrintf(x[i + k] * inverse) : 1;
+    }
+}
+
+/* Q4_0: blocks of 32 numbers: a half-precision scale d, then 16 bytes of two numbers, k and k + 16: d · (nibble - 8).  The one
+ * of the greatest magnitude becomes -8. */
+static void pack_q4_0(unsigned char *to, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += 32, to += 18) {
+        float greatest = 0, extreme = 0;
+        bool is_finite = true;
+        for (int32_t k = 0; k < 32; k++) {
+            if (fabsf(x[i + k]) > greatest) {
+                greatest = fabsf(x[i + k]);
+                extreme = x[i + k];
+            }
+            is_finite &= isfinite(x[i + k]) != 0;
+        }
+        float scale = is_finite ? extreme / -8.0f : NAN, inverse = fabsf(scale) > 1e-38f ? 1.0f / scale : 0;
+        uint16_t half = half_from_float(scale);
+        memcpy(to, &half, 2);
+        for (int32_t k = 0; k < 16; k++) {
+            long low = is_finite ? lrintf(x[i + k] * inverse) + 8 : 1;
+            long high = is_finite ? lrintf(x[i + k + 16] * inverse) + 8 : 1;
+            to[2 + k] = (unsigned char)((low < 15 ? low : 15) | (high < 15 ? high : 15) << 4);
+        }
+    }
+}
+
+static void pack_cell(enum quant_type type, unsigned char *to, const float *x, int64_t n)
+{
+    if (type == QUANT_F32) {
+        memcpy(to, x, (size_t)n * sizeof *x);
+    } else if (type == QUANT_Q8_0) {
+        pack_q8_0(to, x, n);
+    } else if (type == QUANT_Q4_0) {
+        pack_q4_0(to, x, n);
+    } else {
+        for (int64_t i = 0; i < n; i++) {
+            uint16_t half = half_from_float(x[i]);
+            memcpy(to + 2 * (size_t)i, &half, 2);
+        }
+    }
+}
+
 static void silu_gate(float *gate, const float *up, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -107,6 +167,7 @@ const struct cpu_kernels cpu_scalar_kernels = {
     .takes = takes_floats,
     .matmul = matmul,
     .attention = attention,
+    .pack_cell = pack_cell,
     .silu_gate = silu_gate,
     .gelu = gelu,
     .multiply_bytes = multiply_bytes,

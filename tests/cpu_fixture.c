@@ -106,6 +106,13 @@ struct machine open_machine(const char *cpu, int n_threads)
     return machine;
 }
 
+struct machine open_machine_of(const struct cpu_kernels *kernels, int n_threads)
+{
+    struct machine machine = open_machine("scalar", n_threads);
+    cpu_of(machine.backend)->kernels = kernels;
+    return machine;
+}
+
 void close_machine(struct machine *machine)
 {
     machine->backend->ops->free(machine->backend);
@@ -117,8 +124,7 @@ const struct cpu_kernels *kernels_of(const struct machine *machine)
     return cpu_of(machine->backend)->kernels;
 }
 
-/* The i-th set of kernels to test; NULL at the end.  The widest runs in its emulated form wherever there is AVX2. */
-static const struct cpu_kernels *set_at(size_t i)
+const struct cpu_kernels *set_at(size_t i)
 {
 #if defined(__x86_64__)
     if (i == 0)
@@ -133,8 +139,7 @@ void on_every_set(void (*check)(const struct machine *truth, const struct machin
     struct machine truth = open_machine("scalar", 1);
     for (size_t i = 0; set_at(i); i++)
         for (int n_threads = 1; set_at(i)->is_available() && n_threads <= 3; n_threads += 2) {
-            struct machine fast = open_machine("scalar", n_threads);
-            cpu_of(fast.backend)->kernels = set_at(i);
+            struct machine fast = open_machine_of(set_at(i), n_threads);
             fast.backend->as_alone = n_threads > 1;
             check(&truth, &fast);
             close_machine(&fast);

@@ -26,8 +26,12 @@ struct machine {
 };
 
 struct machine open_machine(const char *cpu, int n_threads); /* fails the test where it can't */
+struct machine open_machine_of(const struct cpu_kernels *kernels, int n_threads);
 void close_machine(struct machine *machine);
 const struct cpu_kernels *kernels_of(const struct machine *machine);
+
+/* The i-th set of kernels to test; NULL at the end.  The widest runs in its emulated form wherever there is AVX2. */
+const struct cpu_kernels *set_at(size_t i);
 
 /* Calls check for each set of kernels that runs on this machine, with 1 thread and, as_alone, with 3, beside plain C.  The
  * widest runs in its emulated form, too, wherever there is AVX2. */

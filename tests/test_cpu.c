@@ -12,105 +12,7 @@
 #include "engine/cpu.h"
 #include "engine/cpu_private.h"
 #include "engine/engine.h"
-#include "engine/kvcache.h"
 #include "tests/cpu_fixture.h"
-
-/* ---- attention ---- */
-
-static void check_attention(const struct machine *truth, const struct machine *fast, enum kv_type kv, int32_t n_head,
-                            int32_t n_head_kv, int32_t k_width, int32_t v_width, int32_t first, int32_t n_tokens,
-                            int32_t window)
-{
-    struct kvcache cache;
-    int32_t n_cells = first + n_tokens;
-    assert_int_equal(
-        kvcache_init(&cache, kv, n_cells + 3, 2, n_head_kv, n_head_kv * k_width, n_head_kv * v_width, v_width, NULL),
-        STATUS_OK);
-    float *keys = new_floats(1, (size_t)(n_cells * cache.k_elements));
-    float *values = new_floats(2, (size_t)(n_cells * cache.v_elements));
-    float *q = new_floats(3, (size_t)(n_tokens * n_head * k_width));
-    size_t n = (size_t)(n_tokens * n_head * v_width);
-    float *expected = calloc(n, sizeof *expected), *ours = calloc(n, sizeof *ours), *ones = malloc(n * sizeof *ones);
-    for (size_t i = 0; i < n; i++)
-        ones[i] = 1;
-    for (int32_t i = 0; i < n_tokens * n_head * k_width; i++)
-        q[i] *= 6;
-    const struct attention_settings settings = {
-        n_tokens, first, n_head, n_head_kv, k_width, v_width, window, 1.0f / sqrtf((float)k_width), 0};
-    truth->backend->ops->kv_store(truth->backend, &cache, 1, 0, n_cells, keys, values);
-    truth->backend->ops->attention(truth->backend, expected, q, &cache, 1, &settings);
-    fast->backend->ops->attention(fast->backend, ours, q, &cache, 1, &settings);
-    char what[96];
-    snprintf(what, sizeof what, "%s attention: kv %d, heads %d/%d of %d/%d, tokens %d from %d",
-             cpu_backend_kernels(fast->backend), (int)kv, n_head, n_head_kv, k_width, v_width, n_tokens, first);
-    assert_near(ours, expected, ones, n, 1e-5, what);
-    free(keys);
-    free(values);
-    free(q);
-    free(expected);
-    free(ours);
-    free(ones);
-    kvcache_deinit(&cache);
-}
-
-static void attention_of_every_shape(const struct machine *truth, const struct machine *fast)
-{
-    const enum kv_type types[] = {KV_F32, KV_F16, KV_Q8_0};
-    for (size_t i = 0; i < 3; i++) {
-        check_attention(truth, fast, types[i], 9, 3, 64, 64, 0, 1, 0);
-        check_attention(truth, fast, types[i], 9, 3, 64, 64, 100, 1, 0);
-        check_attention(truth, fast, types[i], 9, 3, 64, 64, 0, 70, 0);
-        check_attention(truth, fast, types[i], 4, 4, 32, 96, 31, 33, 0);
-        check_attention(truth, fast, types[i], 32, 1, 192, 128, 5, 3, 0);
-        check_attention(truth, fast, types[i], 16, 1, 576, 512, 40, 2, 0);
-        check_attention(truth, fast, types[i], 4, 2, 32, 32, 90, 1, 8);
-        check_attention(truth, fast, types[i], 4, 2, 32, 32, 20, 70, 33);
-    }
-    check_attention(truth, fast, KV_F16, 2, 1, 20, 12, 7, 9, 0);
-    check_attention(truth, fast, KV_F32, 7, 7, 5, 3, 0, 40, 0);
-}
-
-static void attention_agrees_with_the_truth(void **state)
-{
-    (void)state;
-    on_every_set(attention_of_every_shape);
-}
-
-/* Attention once more from its formula, without a cache type in the way. */
-static void scalar_attention_is_the_formula(void **state)
-{
-    (void)state;
-    enum { CELLS = 5, HEADS = 4, GROUP = 2, WIDTH = 8 };
-    struct machine machine = open_machine("scalar", 1);
-    struct kvcache cache;
-    assert_int_equal(kvcache_init(&cache, KV_F32, CELLS, 1, HEADS / GROUP, HEADS / GROUP * WIDTH, HEADS / GROUP * WIDTH,
-                                  WIDTH, NULL),
-                     STATUS_OK);
-    float *k = new_floats(11, CELLS * HEADS / GROUP * WIDTH), *v = new_floats(12, CELLS * HEADS / GROUP * WIDTH);
-    float *q = new_floats(13, 2 * HEADS * WIDTH), out[2 * HEADS * WIDTH];
-    machine.backend->ops->kv_store(machine.backend, &cache, 0, 0, CELLS, k, v);
-    const struct attention_settings settings = {2, CELLS - 2, HEADS, HEADS / GROUP, WIDTH, WIDTH, 0, 0.5f, 0};
-    machine.backend->ops->attention(machine.backend, out, q, &cache, 0, &settings);
-    for (int t = 0; t < 2; t++)
-        for (int h = 0; h < HEADS; h++)
-            for (int i = 0; i < WIDTH; i++) {
-                double sum = 0, total = 0;
-                for (int c = 0; c <= CELLS - 2 + t; c++) {
-                    double score = 0;
-                    const float *key = k + (c * HEADS / GROUP + h / GROUP) * WIDTH;
-                    for (int j = 0; j < WIDTH; j++)
-                        score += (double)q[(t * HEADS + h) * WIDTH + j] * (double)key[j];
-                    total += exp(0.5 * score);
-                    sum += exp(0.5 * score) * (double)v[(c * HEADS / GROUP + h / GROUP) * WIDTH + i];
-                }
-                assert_true(fabs(sum / total - (double)out[(t * HEADS + h) * WIDTH + i]) < 1e-6);
-            }
-    free(k);
-    free(v);
-    free(q);
-    kvcache_deinit(&cache);
-    close_machine(&machine);
-}
 
 /* ---- the small operations ---- */
 
@@ -328,7 +230,7 @@ static void experts_are_chosen_by_the_rules(void **state)
 static void nan_goes_through(const struct machine *truth, const struct machine *fast)
 {
     (void)truth;
-    enum { COLS = 64, HEADS = 2 };
+    enum { COLS = 64 };
     const enum quant_type types[] = {QUANT_F32, QUANT_Q8_0};
     for (size_t k = 0; k < 2; k++)
         for (int n_tokens = 1; n_tokens <= 5; n_tokens += 4) {
@@ -344,22 +246,6 @@ static void nan_goes_through(const struct machine *truth, const struct machine *
             assert_true(isnan(out[(n_tokens - 1) * 5 + 2]));
             free(x);
             free(data);
-        }
-    const enum kv_type kvs[] = {KV_F32, KV_F16, KV_Q8_0};
-    for (size_t k = 0; k < 3; k++)
-        for (int which = 0; which < 3; which++) {
-            struct kvcache cache;
-            assert_int_equal(kvcache_init(&cache, kvs[k], 40, 1, 1, 32, 32, 32, NULL), STATUS_OK);
-            float *inputs[3] = {new_floats(1, HEADS * 32), new_floats(2, 40 * 32), new_floats(3, 40 * 32)},
-                  out[HEADS * 32];
-            inputs[which][which ? 35 * 32 + 3 : 32 + 3] = NAN;
-            fast->backend->ops->kv_store(fast->backend, &cache, 0, 0, 40, inputs[1], inputs[2]);
-            const struct attention_settings settings = {1, 39, HEADS, 1, 32, 32, 0, 0.2f, 0};
-            fast->backend->ops->attention(fast->backend, out, inputs[0], &cache, 0, &settings);
-            assert_true(isnan(out[32 + 3]));
-            for (int i = 0; i < 3; i++)
-                free(inputs[i]);
-            kvcache_deinit(&cache);
         }
     float gate[9] = {1, 2, NAN, 4, 5, 6, 7, 8, NAN}, up[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
     fast->backend->ops->silu_gate(fast->backend, gate, up, 9);
@@ -424,8 +310,6 @@ static void a_norm_names_the_layer_that_went_wrong(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attention_agrees_with_the_truth),
-        cmocka_unit_test(scalar_attention_is_the_formula),
         cmocka_unit_test(rope_is_the_formula),
         cmocka_unit_test(yarn_is_the_formula),
         cmocka_unit_test(a_layer_norm_is_the_formula),
