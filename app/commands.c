@@ -135,7 +135,7 @@ enum status command_read_ids(const struct command_context *context, enum option_
 enum kv_type settings_kv_type(const struct settings *settings)
 {
     static const enum kv_type types[] = {
-        [SETTING_KV_F16] = KV_F16, [SETTING_KV_Q8_0] = KV_Q8_0, [SETTING_KV_F32] = KV_F32};
+        [SETTING_KV_F16] = KV_F16, [SETTING_KV_Q8_0] = KV_Q8_0, [SETTING_KV_Q4_0] = KV_Q4_0, [SETTING_KV_F32] = KV_F32};
     return types[settings->kv];
 }
 

@@ -101,7 +101,7 @@ struct number_list {
 
 /* As the words of the rows' choices. */
 enum setting_backend { BACKEND_AUTO, BACKEND_CPU, BACKEND_CUDA };
-enum setting_kv { SETTING_KV_F16, SETTING_KV_Q8_0, SETTING_KV_F32 };
+enum setting_kv { SETTING_KV_F16, SETTING_KV_Q8_0, SETTING_KV_Q4_0, SETTING_KV_F32 };
 enum setting_draft { DRAFT_AUTO, DRAFT_OFF };
 enum setting_color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 enum setting_format { FORMAT_TEXT, FORMAT_MAN, FORMAT_BASH, FORMAT_ZSH, FORMAT_FISH };

@@ -22,7 +22,7 @@
 
 /* ---- what a model file is, without loading it ---- */
 
-enum kv_type { KV_F16, KV_F32, KV_Q8_0 };
+enum kv_type { KV_F16, KV_F32, KV_Q8_0, KV_Q4_0 };
 
 struct model_quant {
     const char *name; /* "Q4_K" */

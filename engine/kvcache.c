@@ -3,7 +3,9 @@
 
 enum quant_type kv_quant_type(enum kv_type kv)
 {
-    return kv == KV_F32 ? QUANT_F32 : kv == KV_Q8_0 ? QUANT_Q8_0 : QUANT_F16;
+    static const enum quant_type types[] = {
+        [KV_F16] = QUANT_F16, [KV_F32] = QUANT_F32, [KV_Q8_0] = QUANT_Q8_0, [KV_Q4_0] = QUANT_Q4_0};
+    return types[kv];
 }
 
 size_t kv_row_bytes(enum quant_type type, int32_t n)

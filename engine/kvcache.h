@@ -3,7 +3,7 @@
  *   keys of layer l:   n_ctx rows of k_elements numbers (all KV heads of one token, one after another), likewise values;
  *                      with v_elements 0 the values are the first numbers of the keys (latent attention)
  *
- * Rows are F16, F32 or Q8_0 (blocks of 32 with a half-precision scale).  The memory is reserved at once and used page by
+ * Rows are F16, F32, Q8_0 or Q4_0 (blocks of 32 with a half-precision scale).  The memory is reserved at once and used page by
  * page as cells are written, so a long context that nobody fills costs nothing.  A fork shares what is written until one of
  * the two writes there (kvpages.h): kvcache_write comes before any cell is written. */
 #ifndef FATHOM_ENGINE_KVCACHE_H

@@ -14,7 +14,7 @@
 #include "engine/kvcache.h"
 #include "tests/cpu_fixture.h"
 
-static const enum kv_type kv_types[] = {KV_F32, KV_F16, KV_Q8_0};
+static const enum kv_type kv_types[] = {KV_F32, KV_F16, KV_Q8_0, KV_Q4_0};
 
 enum { N_KV_TYPES = sizeof kv_types / sizeof *kv_types };
 
@@ -343,6 +343,42 @@ static void the_same_bytes(const struct machine *truth, const struct machine *fa
     free(values);
 }
 
+/* A number is off by at most half a step of its block, in Q4_0 by a whole one at the end that has no ninth step; and by the
+ * step's own rounding to a half. */
+static void cells_are_near(void **state)
+{
+    (void)state;
+    enum { CELLS = 50, WIDTH = 64 };
+    static const struct {
+        enum kv_type kv;
+        float steps, most;
+    } types[] = {{KV_Q8_0, 127, 0.5f}, {KV_Q4_0, 8, 1.0f}};
+    struct machine machine = open_machine("scalar", 1);
+    float *keys = new_floats(1, CELLS * WIDTH), row[WIDTH];
+    for (size_t k = 0; k < 2; k++) {
+        struct kvcache cache;
+        assert_int_equal(kvcache_init(&cache, types[k].kv, CELLS, 1, 1, WIDTH, WIDTH, WIDTH, NULL), STATUS_OK);
+        machine.backend->ops->kv_store(machine.backend, &cache, 0, 0, CELLS, keys, keys);
+        for (int c = 0; c < CELLS; c++) {
+            quant_info(cache.type)->unpack(kvcache_keys(&cache, 0) + (size_t)c * cache.k_row_bytes, row, WIDTH);
+            for (int block = 0; block < WIDTH; block += 32) {
+                const float *x = keys + c * WIDTH + block;
+                float greatest = 0, worst = 0, sum = 0;
+                for (int i = 0; i < 32; i++) {
+                    greatest = fmaxf(greatest, fabsf(x[i]));
+                    worst = fmaxf(worst, fabsf(x[i] - row[block + i]));
+                    sum += fabsf(x[i] - row[block + i]);
+                }
+                assert_true(worst <= greatest * (types[k].most / types[k].steps + 1e-3f));
+                assert_true(sum / 32 < greatest * 0.4f / types[k].steps);
+            }
+        }
+        kvcache_deinit(&cache);
+    }
+    free(keys);
+    close_machine(&machine);
+}
+
 static void cells_hold_the_same_bytes(void **state)
 {
     (void)state;
@@ -354,7 +390,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attention_agrees_with_the_truth), cmocka_unit_test(scalar_attention_is_the_formula),
         cmocka_unit_test(what_is_no_number_stays_so),      cmocka_unit_test(a_token_gets_the_same_alone_and_in_company),
-        cmocka_unit_test(threads_change_nothing),          cmocka_unit_test(cells_hold_the_same_bytes),
+        cmocka_unit_test(threads_change_nothing),          cmocka_unit_test(cells_are_near),
+        cmocka_unit_test(cells_hold_the_same_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

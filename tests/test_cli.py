@@ -180,7 +180,7 @@ def bash_completes():
     done = subprocess.run(["bash", "-c", bash], capture_output=True, env=environment())
     equal(done.stderr, b"")
     lines = done.stdout.decode().split("\n")
-    equal(lines[:6], ["tokenize", "--prefill", "f16 q8_0 f32", "temp", "perplexity", "--tokens"])
+    equal(lines[:6], ["tokenize", "--prefill", "f16 q8_0 q4_0 f32", "temp", "perplexity", "--tokens"])
     check("chatml" in lines[6].split())
 
 

@@ -73,6 +73,9 @@ static void every_cache_type_gives_nearly_the_same(void **state)
     assert_true(greatest_difference(exact, packed, N_VOCAB) < 0.1);
     logits_of_slices("qwen3moe", KV_Q8_0, 0, packed);
     assert_true(greatest_difference(exact, packed, N_VOCAB) < 1.0);
+    double of_bytes = greatest_difference(exact, packed, N_VOCAB);
+    logits_of_slices("qwen3moe", KV_Q4_0, 0, packed);
+    assert_true(greatest_difference(exact, packed, N_VOCAB) > of_bytes);
     assert_true(greatest_difference(exact, packed, N_VOCAB) > 0);
     free(exact);
     free(packed);

@@ -231,7 +231,7 @@ static void messages_say_what_to_do(void **state)
     (void)state;
     expect_failure(WORDS("--temp", "-1"), "--temp: \"-1\" won't do (it takes a number from 0 to 100)");
     expect_failure(WORDS("-nabc"), "-n/--max-tokens: \"abc\" won't do (it takes a whole number from -1 to 2147483647)");
-    expect_failure(WORDS("--kv", "x"), "--kv: \"x\" won't do (it is one of f16, q8_0, f32)");
+    expect_failure(WORDS("--kv", "x"), "--kv: \"x\" won't do (it is one of f16, q8_0, q4_0, f32)");
     expect_failure(WORDS("--quiet=maybe"), "-q/--quiet: \"maybe\" won't do (it takes yes or no)");
     expect_failure(WORDS("-m"), "-m/--model: its value is missing (it takes MODEL)");
     expect_failure(WORDS("--tmep", "1"), "--tmep: no such option (did you mean --temp?)");

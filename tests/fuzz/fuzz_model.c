@@ -224,7 +224,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const enum kv_type types[] = {KV_F16, KV_F16, KV_F32, KV_Q8_0};
+    static const enum kv_type types[] = {KV_F16, KV_Q4_0, KV_F32, KV_Q8_0};
     enum kv_type kv = types[size ? data[size - 1] % 4 : 0];
     struct buffer made = {0};
     mutant_write(&source, data, size, &made);
