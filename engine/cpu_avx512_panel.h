@@ -78,7 +78,6 @@ INLINE const unsigned char *panel_row(const struct panel_rows *rows, int r)
 INLINE void fill_lanes(__m256 first[16], __m256 second[16], int n, size_t block, unsigned char *to)
 {
     __m512i m[16];
-    UNROLL
     for (int r = 0; r < 16; r++)
         m[r] = two_halves(_mm256_castps_si256(first[r]), _mm256_castps_si256(second[r]));
     turn(m);
@@ -98,7 +97,6 @@ INLINE void prefetch_group(const struct panel_rows *rows, size_t offset, size_t 
     size_t ahead = offset + PANEL_AHEAD;
     if (ahead >= rows->row_bytes)
         ahead += 15 * rows->row_bytes;
-    UNROLL
     for (int r = 0; r < 16; r++)
         for (size_t i = 0; i < n_bytes; i += 64)
             _mm_prefetch((const char *)panel_row(rows, r) + ahead + i, _MM_HINT_T0);
@@ -170,7 +168,6 @@ INLINE void fill_q4_k(const struct panel_rows *rows, size_t offset, unsigned cha
     UNROLL
     for (int half = 0; half < 2; half++) {
         __m512i m[16];
-        UNROLL
         for (int r = 0; r < 16; r++)
             m[r] = _mm512_loadu_si512(panel_row(rows, r) + offset + 16 + half * 64);
         turn(m);
@@ -206,7 +203,6 @@ INLINE void fill_group(struct type type, int n, const struct panel_rows *rows, s
     UNROLL
     for (int k = 0; k < n; k += 2) {
         __m512i m[16];
-        UNROLL
         for (int r = 0; r < 16; r++)
             m[r] = two_blocks(type, panel_row(rows, r) + offset, k, n);
         turn(m);

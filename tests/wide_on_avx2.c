@@ -28,6 +28,9 @@ struct wide_ints {
 
 #define EMULATED static inline __attribute__((always_inline))
 
+/* What goes lane by lane: called, or compiling takes minutes. */
+#define BY_LANES static __attribute__((noinline))
+
 #define __m512  struct wide_floats
 #define __m512i struct wide_ints
 
@@ -88,7 +91,7 @@ EMULATED __m512 wide_fmadd_ps(__m512 a, __m512 b, __m512 c)
     ((unsigned)_mm256_movemask_ps(_mm256_cmp_ps((a).half[0], (b).half[0], predicate)) |                                \
      (unsigned)_mm256_movemask_ps(_mm256_cmp_ps((a).half[1], (b).half[1], predicate)) << 8)
 
-EMULATED __m512 wide_maskz_mov_ps(unsigned mask, __m512 v)
+BY_LANES __m512 wide_maskz_mov_ps(unsigned mask, __m512 v)
 {
     float lanes[16];
     wide_storeu_ps(lanes, v);
@@ -244,7 +247,7 @@ EMULATED __m512i wide_inserti64x4(__m512i v, __m256i half, int i)
 #define _mm512_inserti64x4 wide_inserti64x4
 
 /* Each lane of v turned round to the right by that of n. */
-EMULATED __m512i wide_rorv_epi32(__m512i v, __m512i n)
+BY_LANES __m512i wide_rorv_epi32(__m512i v, __m512i n)
 {
     uint32_t lanes[16], by[16];
     wide_storeu_si512(lanes, v);
@@ -255,7 +258,7 @@ EMULATED __m512i wide_rorv_epi32(__m512i v, __m512i n)
 }
 #define _mm512_rorv_epi32 wide_rorv_epi32
 
-EMULATED __m512i wide_mask_add_epi8(__m512i other, uint64_t mask, __m512i a, __m512i b)
+BY_LANES __m512i wide_mask_add_epi8(__m512i other, uint64_t mask, __m512i a, __m512i b)
 {
     uint8_t lanes[64], more[64], result[64];
     wide_storeu_si512(lanes, a);
@@ -268,7 +271,7 @@ EMULATED __m512i wide_mask_add_epi8(__m512i other, uint64_t mask, __m512i a, __m
 #define _mm512_mask_add_epi8 wide_mask_add_epi8
 
 /* Lane i of the result is that lane of v which `from` names. */
-EMULATED __m512 wide_permutexvar_ps(__m512i from, __m512 v)
+BY_LANES __m512 wide_permutexvar_ps(__m512i from, __m512 v)
 {
     int32_t index[16];
     float lanes[16], result[16];
@@ -289,7 +292,7 @@ INTS_OF_TWO(srlv_epi64, _mm256_srlv_epi64)
 #define _mm512_srlv_epi64 wide_srlv_epi64
 
 /* Each quadword of v turned round to the right by that of n. */
-EMULATED __m512i wide_rorv_epi64(__m512i v, __m512i n)
+BY_LANES __m512i wide_rorv_epi64(__m512i v, __m512i n)
 {
     uint64_t lanes[8], by[8];
     wide_storeu_si512(lanes, v);
@@ -301,7 +304,7 @@ EMULATED __m512i wide_rorv_epi64(__m512i v, __m512i n)
 #define _mm512_rorv_epi64 wide_rorv_epi64
 
 /* Quadword i of the result is that which `from` names, of a and of b behind it. */
-EMULATED __m512i wide_permutex2var_epi64(__m512i a, __m512i from, __m512i b)
+BY_LANES __m512i wide_permutex2var_epi64(__m512i a, __m512i from, __m512i b)
 {
     uint64_t lanes[16], index[8], result[8];
     wide_storeu_si512(lanes, a);
@@ -315,7 +318,7 @@ EMULATED __m512i wide_permutex2var_epi64(__m512i a, __m512i from, __m512i b)
 #define _mm512_permutexvar_epi64(from, v) wide_permutex2var_epi64(v, from, v)
 
 /* Quarters of 128 bits: two of a, then two of b, each named by two bits. */
-EMULATED __m512i wide_shuffle_i32x4(__m512i a, __m512i b, int which)
+BY_LANES __m512i wide_shuffle_i32x4(__m512i a, __m512i b, int which)
 {
     __m128i of_a[4], of_b[4], to[4];
     wide_storeu_si512(of_a, a);
