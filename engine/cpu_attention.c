@@ -27,7 +27,7 @@
 /* Parts of the work for each thread: parts differ in length, and threads in speed. */
 enum { TILES_PER_THREAD = 6, SPANS_PER_THREAD = 3 };
 
-enum { FIRST_SPAN_CELLS = CPU_BLOCK_CELLS, SPANS_PER_OCTAVE = 16 };
+enum { FIRST_SPAN_CELLS = CPU_BLOCK_CELLS, SPANS_PER_OCTAVE = 16, LAST_OCTAVE = 20 };
 
 /* ---- cache ---- */
 
@@ -150,7 +150,9 @@ static int32_t span_begin(int32_t i)
 {
     if (i < SPANS_PER_OCTAVE)
         return i * FIRST_SPAN_CELLS;
-    int32_t octave = i / SPANS_PER_OCTAVE - 1, cells = FIRST_SPAN_CELLS << octave;
+    /* Cells are counted by 32 bits, which the last octave fills. */
+    int32_t octave = i / SPANS_PER_OCTAVE - 1,
+            cells = FIRST_SPAN_CELLS << (octave < LAST_OCTAVE ? octave : LAST_OCTAVE);
     return (SPANS_PER_OCTAVE + i % SPANS_PER_OCTAVE) * cells;
 }
 

@@ -229,10 +229,17 @@ static void what_is_no_number_stays_so(void **state)
 
 /* ---- the same numbers, however it is computed ---- */
 
+static uint32_t bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
 static void assert_same(const float *ours, const float *other, size_t n, const char *what, int32_t a, int32_t b)
 {
     for (size_t i = 0; i < n; i++)
-        if (memcmp(&ours[i], &other[i], sizeof *ours) != 0)
+        if (bits_of(ours[i]) != bits_of(other[i]))
             fail_msg("%s %d, %d: number %zu is %.9g, not %.9g", what, a, b, i, (double)ours[i], (double)other[i]);
 }
 
