@@ -158,8 +158,8 @@ def interrupted_work_leaves_nothing():
             seen, result = end_while_it_writes(number, "")
             assert (seen, result) == (["in.gguf"], (status, b"", b"")), (seen, result)
             assert os.listdir(ROOT) == ["in.gguf"]
-    # Without /proc a file can't be named later: it has a name from the beginning, as where the file system wants one.
-    own = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+    # Without /proc/self/fd a file can't be named later: it has a name from the beginning, as where the file system wants one.
+    own = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs none /proc/$$/fd && exec "$@"', "sh"]
     if not has_nameless_files():
         own = []
     elif subprocess.run([*own, "true"], capture_output=True).returncode != 0:
