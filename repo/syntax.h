@@ -1,0 +1,140 @@
+/* syntax: what a text of code holds: definitions, references, scopes, chunks, imports and colours, by tree-sitter.
+ *
+ * Grammars are shared objects that are opened when first needed (grammar folder: build/lib beside the program, or
+ * PREFIX/lib/fathom; then the places where Emacs and Neovim keep libtree-sitter-LANG.so).  The tag queries are ours
+ * (assets/tags/LANG.scm).  Everything is bounded: text size, parse time, depth, number of tags; a text beyond a bound is
+ * indexed as text alone (result.is_text), never refused.
+ *
+ * struct languages is shared by all threads once made; struct syntax (one parser and its scratch memory) belongs to one. */
+#ifndef FATHOM_REPO_SYNTAX_H
+#define FATHOM_REPO_SYNTAX_H
+
+#include "engine/base.h"
+
+struct languages;
+struct syntax;
+
+enum tag_kind {
+    TAG_FUNCTION,
+    TAG_METHOD,
+    TAG_CLASS,
+    TAG_STRUCT,
+    TAG_UNION,
+    TAG_ENUM,
+    TAG_ENUMERATOR,
+    TAG_TYPE /* typedef, alias */,
+    TAG_INTERFACE /* trait, protocol */,
+    TAG_MODULE /* namespace, package */,
+    TAG_MACRO,
+    TAG_CONSTANT,
+    TAG_VARIABLE,
+    TAG_FIELD,
+    TAG_PROTOTYPE,
+    TAG_HEADING /* Markdown */,
+    TAG_KEY /* JSON, YAML, TOML: top levels */,
+    TAG_TARGET /* Make */,
+    TAG_N_KINDS,
+};
+const char *tag_kind_name(enum tag_kind kind); /* "function", as search prints it and kind: takes it */
+
+struct span {
+    uint32_t begin, end; /* bytes, end beyond the last */
+};
+
+struct definition {
+    struct span name;        /* within the text */
+    struct span whole;       /* with body */
+    struct span signature;   /* without body: what an outline shows (may span lines) */
+    struct span doc;         /* the comment that belongs to it; empty where there is none */
+    uint32_t line, end_line; /* 1-based, of whole */
+    int32_t parent;          /* index of the enclosing definition, -1 at top */
+    enum tag_kind kind;
+};
+
+struct reference {
+    struct span name;
+    uint32_t line;
+    bool is_call;
+    int32_t scope; /* index of the definition that it stands in, or -1 */
+};
+
+struct import {
+    struct span target; /* what is imported, as written without its quotes: "linux/fs.h", "os.path", "../x" */
+    uint32_t line;
+    bool is_system; /* <...> */
+};
+
+struct chunk {
+    struct span text; /* cut at syntax borders, whole lines; a definition that fits is one chunk */
+    uint32_t line, end_line;
+    int32_t scope; /* the definition that it is or lies in, or -1 */
+};
+
+struct syntax_result {
+    const struct definition *definitions; /* in order of whole.begin, parents before children */
+    const struct reference *references;   /* in order */
+    const struct import *imports;
+    const struct chunk *chunks; /* cover every line that isn't blank, in order, not overlapping */
+    size_t n_definitions, n_references, n_imports, n_chunks;
+    bool is_text;    /* no grammar, or given up: chunks by lines alone */
+    bool has_errors; /* the parser met what it doesn't know */
+    uint64_t parse_ns, query_ns;
+};
+
+/* folders: NULL-terminated, where grammars and where tag queries are looked for.  Opens nothing yet. */
+enum status languages_new(const char *const *grammar_folders, const char *const *query_folders, struct languages **out,
+                          struct error *error);
+void languages_free(struct languages *languages);
+
+/* By name, then by the first line (#!), as an index into the table of languages; -1 where none fits.  0 <= index <
+ * languages_count(). */
+int language_of(const char *path, const char *text, size_t size);
+int languages_count(void);
+const char *language_name(int language); /* "c", "python"...: what lang: takes; "" for -1 */
+int language_by_name(const char *name);  /* also common other names and suffixes: "py", "c++"; -1 */
+
+enum status syntax_new(struct languages *languages, struct syntax **out, struct error *error);
+void syntax_free(struct syntax *syntax);
+
+/* The result lives in syntax until its next call.  Text is at most 2^31 bytes.  A parse takes at most the time limit
+ * (limit_ns, 0: 2 s), then is_text.  STATUS_MEMORY alone. */
+enum status syntax_read(struct syntax *syntax, int language, const char *text, size_t size, uint64_t limit_ns,
+                        struct syntax_result *out, struct error *error);
+
+/* ---- a text that is edited and coloured ---- */
+
+enum highlight {
+    HL_PLAIN,
+    HL_KEYWORD,
+    HL_TYPE,
+    HL_FUNCTION,
+    HL_STRING,
+    HL_NUMBER,
+    HL_COMMENT,
+    HL_CONSTANT,
+    HL_OPERATOR,
+    HL_PREPROCESSOR,
+    HL_HEADING,
+    HL_N
+};
+struct highlight_span {
+    struct span text;
+    enum highlight kind;
+};
+
+struct document; /* one text's tree, kept between edits */
+enum status document_new(struct languages *languages, int language, struct document **out, struct error *error);
+void document_free(struct document *document);
+/* The text is now this; edit says what changed against the last one (NULL: everything).  Re-parses only what must be. */
+struct document_edit {
+    uint32_t begin, old_end, new_end;
+};
+enum status document_update(struct document *document, const struct document_edit *edit, const char *text, size_t size,
+                            struct error *error);
+/* Spans between begin and end, in order, not overlapping; borrowed until the next call. */
+enum status document_highlight(struct document *document, uint32_t begin, uint32_t end,
+                               const struct highlight_span **spans, size_t *n, struct error *error);
+/* The enclosing definition of a byte, innermost first: whole and signature.  At most max; returns the number. */
+size_t document_scopes(struct document *document, uint32_t at, struct definition *scopes, size_t max);
+
+#endif
