@@ -1,0 +1,465 @@
+/* syntax: reads a text: parses it within its limits, and puts in order what the walk over its tree found.
+ *
+ * What the walk gives is sorted by place; names that two patterns found are kept once, definitions get their parents by
+ * what lies within what, comments go to the definitions behind them, and names of parameters and local variables are
+ * taken out of the references. */
+#include "repo/syntax_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { DEFAULT_LIMIT_MS = 2000, MAX_DOC = 8192 };
+
+struct syntax {
+    struct languages *languages;
+    TSParser *parser;
+    struct tag_walk *walk;
+    struct found found;
+    struct list definitions; /* definition */
+    struct list references;  /* reference */
+    struct list chunks;      /* chunk */
+    struct list locals;      /* found_local */
+};
+
+struct found_local {
+    uint64_t hash; /* of the name */
+    int32_t scope; /* the outermost function */
+};
+
+enum status syntax_new(struct languages *languages, struct syntax **out, struct error *error)
+{
+    struct syntax *syntax = calloc(1, sizeof *syntax);
+    if (!syntax)
+        return error_set(error, STATUS_MEMORY, "no memory for a parser");
+    syntax->languages = languages;
+    syntax->parser = ts_parser_new();
+    syntax->found.definitions = (struct list){.size = sizeof(struct found_definition), .most = SYNTAX_MAX_DEFINITIONS};
+    syntax->found.names = (struct list){.size = sizeof(struct found_name), .most = SYNTAX_MAX_REFERENCES};
+    syntax->found.comments = (struct list){.size = sizeof(struct found_name), .most = SYNTAX_MAX_REFERENCES};
+    syntax->found.imports = (struct list){.size = sizeof(struct import), .most = SYNTAX_MAX_IMPORTS};
+    syntax->found.rows = (struct list){.size = 1, .most = SYNTAX_MAX_TEXT};
+    syntax->definitions = (struct list){.size = sizeof(struct definition), .most = SYNTAX_MAX_DEFINITIONS};
+    syntax->references = (struct list){.size = sizeof(struct reference), .most = SYNTAX_MAX_REFERENCES};
+    syntax->chunks = (struct list){.size = sizeof(struct chunk), .most = SIZE_MAX};
+    syntax->locals = (struct list){.size = sizeof(struct found_local), .most = SYNTAX_MAX_REFERENCES};
+    if (!syntax->parser || tag_walk_new(&syntax->walk, NULL)) {
+        syntax_free(syntax);
+        return error_set(error, STATUS_MEMORY, "no memory for a parser");
+    }
+    *out = syntax;
+    return STATUS_OK;
+}
+
+void syntax_free(struct syntax *syntax)
+{
+    if (!syntax)
+        return;
+    struct list *lists[] = {&syntax->found.definitions, &syntax->found.names, &syntax->found.comments,
+                            &syntax->found.imports,     &syntax->found.rows,  &syntax->definitions,
+                            &syntax->references,        &syntax->chunks,      &syntax->locals};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        list_deinit(lists[i]);
+    if (syntax->parser)
+        ts_parser_delete(syntax->parser);
+    tag_walk_free(syntax->walk);
+    free(syntax);
+}
+
+static uint64_t thread_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* ---- definitions ---- */
+
+static int compare_u32(uint32_t a, uint32_t b)
+{
+    return (a > b) - (a < b);
+}
+
+static int by_name(const void *left, const void *right)
+{
+    const struct found_definition *a = left, *b = right;
+    int order = compare_u32(a->definition.name.begin, b->definition.name.begin);
+    return order ? order : compare_u32(a->rank, b->rank);
+}
+
+static int by_place(const void *left, const void *right)
+{
+    const struct found_definition *a = left, *b = right;
+    int order = compare_u32(a->definition.whole.begin, b->definition.whole.begin);
+    order = order ? order : compare_u32(b->definition.whole.end, a->definition.whole.end);
+    return order ? order : compare_u32(a->definition.name.begin, b->definition.name.begin);
+}
+
+static void sort(struct list *list, int (*compare)(const void *, const void *))
+{
+    if (list->n > 1)
+        qsort(list->items, list->n, list->size, compare);
+}
+
+static bool is_class(enum tag_kind kind)
+{
+    return kind == TAG_CLASS || kind == TAG_STRUCT || kind == TAG_UNION || kind == TAG_INTERFACE || kind == TAG_ENUM;
+}
+
+static bool is_function(enum tag_kind kind)
+{
+    return kind == TAG_FUNCTION || kind == TAG_METHOD;
+}
+
+/* Variables, constants and prototypes within a function are its own affair. */
+static bool is_local(const struct definition *definition, const struct definition *all)
+{
+    enum tag_kind kind = definition->kind;
+    if (kind != TAG_VARIABLE && kind != TAG_CONSTANT && kind != TAG_PROTOTYPE)
+        return false;
+    int32_t at = definition->parent;
+    while (at >= 0 && !is_function(all[at].kind) && !is_class(all[at].kind))
+        at = all[at].parent;
+    return at >= 0 && is_function(all[at].kind);
+}
+
+static uint64_t hash_of(const char *text, struct span span)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (uint32_t i = span.begin; i < span.end; i++)
+        hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3u;
+    return hash;
+}
+
+/* The innermost of the definitions before n that holds the byte, from a guess on outwards. */
+static int32_t around(const struct definition *all, int32_t guess, uint32_t at)
+{
+    while (guess >= 0 && all[guess].whole.end <= at)
+        guess = all[guess].parent;
+    return guess;
+}
+
+static int32_t outermost_function(const struct definition *all, int32_t at)
+{
+    int32_t found = -1;
+    for (; at >= 0; at = all[at].parent)
+        if (is_function(all[at].kind))
+            found = at;
+    return found;
+}
+
+static void add_local(struct syntax *syntax, const char *text, struct span name, int32_t scope)
+{
+    struct found_local *local = scope >= 0 ? list_add(&syntax->locals) : NULL;
+    if (local)
+        *local = (struct found_local){hash_of(text, name), scope};
+}
+
+static void put_definitions(struct syntax *syntax, const char *text)
+{
+    struct list *found = &syntax->found.definitions;
+    struct found_definition *items = found->items;
+    size_t n = 0;
+    sort(found, by_name);
+    for (size_t i = 0; i < found->n; i++)
+        if (n == 0 || items[i].definition.name.begin != items[n - 1].definition.name.begin)
+            items[n++] = items[i];
+    found->n = n;
+    sort(found, by_place);
+    int32_t parent = -1;
+    for (size_t i = 0; i < n; i++) {
+        struct definition *definition = &items[i].definition;
+        const struct definition *all = syntax->definitions.items;
+        parent = around(all, parent, definition->whole.begin);
+        /* The names of `int a, b;` lie side by side, though each is said to be the whole line. */
+        while (parent >= 0 && all[parent].whole.end < definition->whole.end)
+            parent = all[parent].parent;
+        while (parent >= 0 && all[parent].kind == definition->kind &&
+               all[parent].whole.begin == definition->whole.begin && all[parent].whole.end == definition->whole.end)
+            parent = all[parent].parent;
+        definition->parent = parent;
+        if (definition->kind == TAG_FUNCTION && parent >= 0 && is_class(all[parent].kind))
+            definition->kind = TAG_METHOD;
+        if (is_local(definition, all)) {
+            add_local(syntax, text, definition->name, outermost_function(all, parent));
+            continue;
+        }
+        struct definition *next = list_add(&syntax->definitions);
+        if (!next)
+            return;
+        *next = *definition;
+        parent = (int32_t)syntax->definitions.n - 1;
+    }
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
+}
+
+/* A signature is one declaration without its body: no more than some lines, no spaces at its end. */
+static void trim_signatures(struct list *definitions, const char *text)
+{
+    struct definition *all = definitions->items;
+    for (size_t i = 0; i < definitions->n; i++) {
+        struct span *signature = &all[i].signature;
+        if (signature->end - signature->begin > SYNTAX_MAX_SIGNATURE) {
+            signature->end = signature->begin + SYNTAX_MAX_SIGNATURE;
+            while (signature->end > signature->begin && ((unsigned char)text[signature->end] & 0xc0) == 0x80)
+                signature->end--;
+        }
+        bool has_body = signature->end < all[i].whole.end;
+        const char *newline = memchr(text + signature->begin, '\n', signature->end - signature->begin);
+        if (!has_body && newline && (uint32_t)(newline - text) > all[i].name.end)
+            signature->end = (uint32_t)(newline - text);
+        while (
+            signature->end > all[i].name.end &&
+            (is_space(text[signature->end - 1]) || text[signature->end - 1] == '{' || text[signature->end - 1] == '\\'))
+            signature->end--;
+    }
+}
+
+/* Bytes between two places are blank, with at most one line end. */
+static bool is_close(const char *text, uint32_t from, uint32_t to)
+{
+    int n_lines = 0;
+    for (uint32_t i = from; i < to; i++) {
+        n_lines += text[i] == '\n';
+        if (!is_space(text[i]) || n_lines > 1)
+            return false;
+    }
+    return true;
+}
+
+static bool begins_line(const char *text, uint32_t at)
+{
+    while (at > 0 && (text[at - 1] == ' ' || text[at - 1] == '\t'))
+        at--;
+    return at == 0 || text[at - 1] == '\n';
+}
+
+/* The comment that ends right before a definition, with those that end right before it; both lists are in order. */
+static void find_docs(struct syntax *syntax, const char *text)
+{
+    const struct found_name *comments = syntax->found.comments.items;
+    struct definition *all = syntax->definitions.items;
+    size_t behind = 0;
+    for (size_t i = 0; i < syntax->definitions.n; i++) {
+        while (behind < syntax->found.comments.n && comments[behind].span.end <= all[i].whole.begin)
+            behind++;
+        uint32_t begin = all[i].whole.begin, end = 0;
+        if (all[i].doc.end > all[i].doc.begin)
+            continue;
+        for (size_t k = behind; k > 0 && begins_line(text, comments[k - 1].span.begin); k--) {
+            struct span comment = comments[k - 1].span;
+            uint32_t stop = comment.end;
+            while (stop > comment.begin && text[stop - 1] == '\n')
+                stop--; /* some grammars count the line's end to the comment */
+            if (!is_close(text, stop, begin) || (end && end - comment.begin > MAX_DOC))
+                break;
+            begin = comment.begin;
+            end = end ? end : stop;
+        }
+        if (end)
+            all[i].doc = (struct span){begin, end};
+    }
+}
+
+/* ---- references ---- */
+
+static int by_span(const void *left, const void *right)
+{
+    const struct found_name *a = left, *b = right;
+    int order = compare_u32(a->span.begin, b->span.begin);
+    return order ? order : compare_u32(a->span.end, b->span.end);
+}
+
+static int by_hash(const void *left, const void *right)
+{
+    const struct found_local *a = left, *b = right;
+    if (a->scope != b->scope)
+        return (a->scope > b->scope) - (a->scope < b->scope);
+    return (a->hash > b->hash) - (a->hash < b->hash);
+}
+
+static int by_position(const void *left, const void *right)
+{
+    return compare_u32(*(const uint32_t *)left, *(const uint32_t *)right);
+}
+
+/* Where definitions have their names, in order; NULL where memory ran out. */
+static uint32_t *name_places(const struct list *definitions)
+{
+    const struct definition *all = definitions->items;
+    uint32_t *places = malloc((definitions->n + 1) * sizeof *places);
+    for (size_t i = 0; places && i < definitions->n; i++)
+        places[i] = all[i].name.begin;
+    if (places && definitions->n > 1)
+        qsort(places, definitions->n, sizeof *places, by_position);
+    return places;
+}
+
+/* Calls f with each name found, once a place, all its captures together, and the definition it stands in. */
+static void each_name(struct syntax *syntax, const char *text,
+                      void (*take)(struct syntax *, const char *, const struct found_name *, int32_t scope))
+{
+    const struct found_name *names = syntax->found.names.items;
+    const struct definition *all = syntax->definitions.items;
+    size_t next = 0;
+    int32_t scope = -1;
+    for (size_t i = 0; i < syntax->found.names.n;) {
+        struct found_name name = names[i++];
+        while (i < syntax->found.names.n && names[i].span.begin == name.span.begin) {
+            name.captures |= names[i].captures;
+            name.span.end = names[i++].span.end;
+        }
+        for (; next < syntax->definitions.n && all[next].whole.begin <= name.span.begin; next++)
+            scope = (int32_t)next;
+        scope = around(all, scope, name.span.begin);
+        take(syntax, text, &name, scope);
+    }
+}
+
+static void take_local(struct syntax *syntax, const char *text, const struct found_name *name, int32_t scope)
+{
+    if (name->captures & CAPTURE_LOCAL)
+        add_local(syntax, text, name->span, outermost_function(syntax->definitions.items, scope));
+}
+
+static void take_reference(struct syntax *syntax, const char *text, const struct found_name *name, int32_t scope)
+{
+    bool is_call = (name->captures & CAPTURE_CALL) != 0;
+    if ((name->captures & CAPTURE_LOCAL) || (name->span.end - name->span.begin < 2 && !is_call))
+        return;
+    struct found_local key = {hash_of(text, name->span), outermost_function(syntax->definitions.items, scope)};
+    if (key.scope >= 0 && syntax->locals.n && !(name->captures & CAPTURE_MEMBER) &&
+        bsearch(&key, syntax->locals.items, syntax->locals.n, sizeof key, by_hash))
+        return;
+    struct reference *reference = list_add(&syntax->references);
+    if (reference)
+        *reference = (struct reference){name->span, name->line, is_call, scope};
+}
+
+static void put_references(struct syntax *syntax, const char *text)
+{
+    uint32_t *places = name_places(&syntax->definitions);
+    if (!places) {
+        syntax->references.failed = true;
+        return;
+    }
+    sort(&syntax->found.names, by_span);
+    struct found_name *names = syntax->found.names.items;
+    size_t n = 0, next = 0;
+    for (size_t i = 0; i < syntax->found.names.n; i++) {
+        while (next < syntax->definitions.n && places[next] < names[i].span.begin)
+            next++;
+        if (next == syntax->definitions.n || places[next] != names[i].span.begin)
+            names[n++] = names[i];
+    }
+    syntax->found.names.n = n;
+    free(places);
+    each_name(syntax, text, take_local);
+    sort(&syntax->locals, by_hash);
+    each_name(syntax, text, take_reference);
+}
+
+/* ---- imports ---- */
+
+static void trim_imports(struct list *imports, const char *text)
+{
+    struct import *items = imports->items;
+    size_t n = 0;
+    for (size_t i = 0; i < imports->n; i++) {
+        struct span span = items[i].target;
+        items[i].is_system = text[span.begin] == '<';
+        while (span.begin < span.end && strchr("\"'`<( \t\r\n", text[span.begin]) && text[span.begin])
+            span.begin++;
+        while (span.end > span.begin && strchr("\"'`>) ;\t\r\n", text[span.end - 1]) && text[span.end - 1])
+            span.end--;
+        items[i].target = span;
+        if (span.end > span.begin && (n == 0 || items[n - 1].target.begin != span.begin))
+            items[n++] = items[i];
+    }
+    imports->n = n;
+}
+
+/* ---- all of it ---- */
+
+static void clear(struct syntax *syntax)
+{
+    struct list *lists[] = {&syntax->found.definitions, &syntax->found.names, &syntax->found.comments,
+                            &syntax->found.imports,     &syntax->found.rows,  &syntax->definitions,
+                            &syntax->references,        &syntax->chunks,      &syntax->locals};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        list_clear(lists[i]);
+}
+
+/* NULL where the parser gave up.  A parse that was given up is forgotten. */
+static TSTree *parse(struct syntax *syntax, const TSLanguage *grammar, const char *text, uint32_t size,
+                     uint64_t limit_ns)
+{
+    uint64_t limit_us = limit_ns ? limit_ns / 1000 + 1 : DEFAULT_LIMIT_MS * UINT64_C(1000);
+    TSTree *tree = NULL;
+    if (ts_parser_set_language(syntax->parser, grammar)) {
+        ts_parser_set_timeout_micros(syntax->parser, limit_us);
+        tree = ts_parser_parse_string(syntax->parser, NULL, text, size);
+    }
+    ts_parser_reset(syntax->parser);
+    return tree;
+}
+
+static void read_tree(struct syntax *syntax, const struct language *language, TSNode root, const char *text,
+                      uint32_t size)
+{
+    static const struct tag_query none;
+    tag_walk_run(syntax->walk, language->tags ? language->tags : &none, root, text, size, &syntax->found);
+    put_definitions(syntax, text);
+    find_docs(syntax, text);
+    trim_signatures(&syntax->definitions, text);
+    put_references(syntax, text);
+    trim_imports(&syntax->found.imports, text);
+}
+
+static bool has_failed(const struct syntax *syntax)
+{
+    return syntax->found.definitions.failed || syntax->found.names.failed || syntax->found.comments.failed ||
+           syntax->found.imports.failed || syntax->found.rows.failed || syntax->definitions.failed ||
+           syntax->references.failed || syntax->chunks.failed || syntax->locals.failed;
+}
+
+enum status syntax_read(struct syntax *syntax, int language, const char *text, size_t size, uint64_t limit_ns,
+                        struct syntax_result *out, struct error *error)
+{
+    const struct language *loaded =
+        language >= 0 && language < languages_count() ? languages_get(syntax->languages, language) : NULL;
+    TSTree *tree = NULL;
+    uint32_t length = size < INT32_MAX ? (uint32_t)size : INT32_MAX;
+    uint64_t begin = thread_ns(), parsed;
+    clear(syntax);
+    *out = (struct syntax_result){.is_text = true};
+    if (loaded && loaded->grammar && length <= SYNTAX_MAX_TEXT)
+        tree = parse(syntax, loaded->grammar, text, length, limit_ns);
+    parsed = thread_ns();
+    if (tree) {
+        TSNode root = ts_tree_root_node(tree);
+        out->is_text = false;
+        out->has_errors = ts_node_has_error(root);
+        read_tree(syntax, loaded, root, text, length);
+        ts_tree_delete(tree);
+    }
+    chunk_text(text, length, syntax->definitions.items, syntax->definitions.n, tree ? syntax->found.rows.items : NULL,
+               tree ? syntax->found.rows.n : 0, &syntax->chunks);
+    if (has_failed(syntax))
+        return error_set(error, STATUS_MEMORY, "no memory for what a text of %zu bytes holds", size);
+    out->definitions = syntax->definitions.items;
+    out->n_definitions = syntax->definitions.n;
+    out->references = syntax->references.items;
+    out->n_references = syntax->references.n;
+    out->imports = syntax->found.imports.items;
+    out->n_imports = syntax->found.imports.n;
+    out->chunks = syntax->chunks.items;
+    out->n_chunks = syntax->chunks.n;
+    out->parse_ns = parsed - begin;
+    out->query_ns = thread_ns() - parsed;
+    return STATUS_OK;
+}
