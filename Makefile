@@ -84,7 +84,7 @@ $(BUILD)/.objects: FORCE
 
 # ---- what a person calls ----
 
-.PHONY: run model deps deps-test test data synth bench bench-draft peer debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
+.PHONY: run model grammars deps deps-test test data synth bench bench-draft peer debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
 AGAIN   = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 MODELS  = "$${XDG_DATA_HOME:-$$HOME/.local/share}/fathom/models"
 DATA    = build/test-data
@@ -94,10 +94,14 @@ run: # install what is needed, build, fetch the default model, open the program 
 	@tools/deps.sh build/stamps build
 	$(AGAIN) all </dev/null >&2
 	@$(if $(CHOSEN),,$(PYTHON) tools/fetch.py model $(MODELS) $(DATA)/models)
+	@$(PYTHON) tools/fetch.py grammars build/lib again || true
 	@tools/run.sh $(BUILD)/fathom $(ARGS)
 model: # fetch the default model
 	@tools/deps.sh build/stamps build
 	@$(PYTHON) tools/fetch.py model $(MODELS) $(DATA)/models
+grammars: # fetch the grammars that the repository's index reads code by
+	@tools/deps.sh build/stamps build
+	@$(PYTHON) tools/fetch.py grammars build/lib
 deps: # install the packages that building needs (tools/packages.txt)
 	@tools/deps.sh build/stamps build
 deps-test: # install the packages that the tests and checks need, too
@@ -105,6 +109,7 @@ deps-test: # install the packages that the tests and checks need, too
 data: # fetch what the tests need
 	@tools/deps.sh build/stamps build test
 	@$(PYTHON) tools/fetch.py model $(DATA)/models $(MODELS)
+	@$(PYTHON) tools/fetch.py grammars build/lib
 	@$(PYTHON) tools/fetch.py data $(DATA)
 test: data check-layers # all that `make run` does, then the tests (ONLY="NAME ..." some of them); the last line counts
 	$(AGAIN) tests </dev/null >&2
@@ -134,7 +139,7 @@ lint: # formatting, cppcheck, clang-tidy, lengths, names (LINT_SINCE=COMMIT: cla
 check-layers: # that no folder includes what it must not know
 	@tools/check-layers.sh
 clean: # remove all that was built; downloads stay
-	@find build -mindepth 1 -maxdepth 1 ! -name test-data ! -name stamps -exec rm -rf {} + 2>/dev/null || true
+	@find build -mindepth 1 -maxdepth 1 ! -name test-data ! -name stamps ! -name lib -exec rm -rf {} + 2>/dev/null || true
 help: # this list
 	@sed -n 's/^\([a-z][a-z -]*\):[^#=]* # /\1\t/p' Makefile | expand -t 16
 
@@ -148,6 +153,7 @@ install: all # the program, what it needs, man page and completions, below $(DES
 	install -D -m 755 $(BUILD)/fathom $(DESTDIR)$(PREFIX)/bin/fathom
 	install -d $(DESTDIR)$(PREFIX)/lib/fathom $(SHARE)/fathom
 	$(if $(CUDA_OBJECT),install -m 644 $(CUDA_OBJECT) $(DESTDIR)$(PREFIX)/lib/fathom)
+	$(if $(wildcard build/lib/*.so),install -m 644 $(wildcard build/lib/*.so) $(DESTDIR)$(PREFIX)/lib/fathom)
 	$(if $(wildcard assets/*),cp -r assets/. $(SHARE)/fathom)
 	@set -e; for each in $(WRITTEN); do mkdir -p "$(SHARE)/$$(dirname $${each#*:})"; \
 	    $(BUILD)/fathom help --format $${each%%:*} > "$(SHARE)/$${each#*:}"; done

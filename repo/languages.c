@@ -199,6 +199,7 @@ const struct language *languages_get(struct languages *languages, int index)
         load_grammar(languages, index);
         if (language->grammar) {
             load_query(languages, index);
+            language->is_c = index == LANGUAGE_C;
             language->colours = highlight_table_new(language->grammar);
         }
         languages->tried[index] = true;

@@ -155,6 +155,24 @@ static void add_local(struct syntax *syntax, const char *text, struct span name,
         *local = (struct found_local){hash_of(text, name), scope};
 }
 
+/* Functions of C don't lie in one another: what the tree takes for one within a function that the lexical look found is
+ * an error of the tree's. */
+static void drop_nested(struct list *found)
+{
+    struct found_definition *items = found->items;
+    size_t n = 0;
+    uint32_t end = 0;
+    for (size_t i = 0; i < found->n; i++) {
+        bool is_lexical = items[i].rank == LEXICAL_RANK, is_fn = items[i].definition.kind == TAG_FUNCTION;
+        if (is_fn && !is_lexical && items[i].definition.name.begin < end)
+            continue;
+        if (is_fn && is_lexical)
+            end = items[i].definition.whole.end;
+        items[n++] = items[i];
+    }
+    found->n = n;
+}
+
 static void put_definitions(struct syntax *syntax, const char *text)
 {
     struct list *found = &syntax->found.definitions;
@@ -166,6 +184,8 @@ static void put_definitions(struct syntax *syntax, const char *text)
             items[n++] = items[i];
     found->n = n;
     sort(found, by_place);
+    drop_nested(found);
+    n = found->n;
     int32_t parent = -1;
     for (size_t i = 0; i < n; i++) {
         struct definition *definition = &items[i].definition;
@@ -413,6 +433,8 @@ static void read_tree(struct syntax *syntax, const struct language *language, TS
 {
     static const struct tag_query none;
     tag_walk_run(syntax->walk, language->tags ? language->tags : &none, root, text, size, &syntax->found);
+    if (language->tags && language->is_c && ts_node_has_error(root))
+        lexical_c_run(text, size, &syntax->found.definitions);
     put_definitions(syntax, text);
     find_docs(syntax, text);
     trim_signatures(&syntax->definitions, text);

@@ -70,6 +70,7 @@ void tag_query_free(struct tag_query *query);
 struct language {
     const TSLanguage *grammar; /* NULL: there is none that fits */
     struct tag_query *tags;    /* NULL: there is none */
+    bool is_c;
     uint8_t *colours;          /* enum highlight by symbol; NULL without grammar */
 };
 
@@ -116,6 +117,10 @@ enum status tag_walk_new(struct tag_walk **out, struct error *error);
 void tag_walk_free(struct tag_walk *walk);
 void tag_walk_run(struct tag_walk *walk, const struct tag_query *query, TSNode root, const char *text, uint32_t size,
                   struct found *found);
+
+/* Adds what a look without a grammar finds in C (found_definition of LEXICAL_RANK). */
+enum { LEXICAL_RANK = 0 }; /* before all patterns, which count from 1 */
+void lexical_c_run(const char *text, uint32_t size, struct list *definitions);
 
 /* ---- what is made of it ---- */
 

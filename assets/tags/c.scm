@@ -35,6 +35,8 @@
   (type_identifier) @name
   (pointer_declarator declarator: (type_identifier) @name)
   (array_declarator declarator: (type_identifier) @name)
+  (array_declarator declarator: (array_declarator declarator: (type_identifier) @name))
+  (pointer_declarator declarator: (function_declarator declarator: (parenthesized_declarator (type_identifier) @name)))
   (function_declarator declarator: (type_identifier) @name)
   (function_declarator declarator: (parenthesized_declarator (type_identifier) @name))
   (function_declarator declarator: (parenthesized_declarator (pointer_declarator declarator: (type_identifier) @name)))
