@@ -53,10 +53,12 @@ struct repo_file {
     uint32_t path_size;
     enum repo_skip skip;
     bool is_tracked;
+    bool is_clean;         /* git's own index says that it has not changed since it was staged */
+    bool has_id;           /* id is known: of a revision's file; and of a clean one that git stores as it lies there */
+    bool is_said_text;     /* attributes say so (diff): its content isn't asked */
+    bool is_said_original; /* likewise (-linguist-generated) */
+    struct repo_id id;
     struct repo_stamp stamp;
-    struct repo_id
-        id; /* of a revision's file; else only where has_id (git's own index knows it and its stamp agrees) */
-    bool has_id;
 };
 
 struct repo_files {
@@ -87,6 +89,11 @@ void repo_branch_name(const struct repo *repo, char *out, size_t size);
 /* STATUS_CANCELLED, STATUS_IO, STATUS_MEMORY, STATUS_NOT_FOUND (the revision).  *out is zeroed where it fails. */
 enum status repo_walk(struct repo *repo, const struct repo_walk_options *options, struct repo_files *out,
                       struct error *error);
+/* What a walk of the worktree would say of these paths alone (options->revision is NULL; sorted as memcmp sorts): what
+ * isn't in its list is left out.  A path that ends in '/' stands for all that lies below the folder.  Costs a reading of
+ * the folders above them, not of the worktree. */
+enum status repo_walk_paths(struct repo *repo, const struct repo_walk_options *options, const char *const *paths,
+                            size_t n, struct repo_files *out, struct error *error);
 void repo_files_deinit(struct repo_files *files);
 
 /* The content of a file of a walk, at most limit bytes, and whether its content says it should be skipped (*skip; out is
