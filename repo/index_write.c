@@ -1,0 +1,317 @@
+/* index_write: one writer's batch: contents, files and the segment of their inverted lists in one transaction; and the
+ * tidying up between batches (index_store.h). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "repo/index_store.h"
+
+static const uint64_t batch_memory = 96u << 20, batch_ns = 15u * UINT64_C(1000000000);
+
+static enum status begin(struct index_writer *writer, struct error *error)
+{
+    if (writer->is_open)
+        return STATUS_OK;
+    struct index *index = writer->index;
+    enum status status = index_run(index, index_statement(index, INDEX_BEGIN, error), error);
+    if (status != STATUS_OK)
+        return status;
+    writer->is_open = true;
+    sqlite3_stmt *last = index_statement(index, INDEX_LAST, error);
+    if (!last || sqlite3_step(last) != SQLITE_ROW)
+        return index_failed(index, error);
+    int64_t content = sqlite3_column_int64(last, 0), chunk = sqlite3_column_int64(last, 1);
+    sqlite3_reset(last);
+    if (content < 0 || content >= UINT32_MAX - 1 || chunk < 0 || chunk >= UINT32_MAX / 2)
+        return index_damaged(error);
+    writer->first_content = writer->next_content = (uint32_t)content + 1;
+    writer->first_chunk = writer->next_chunk = (uint32_t)chunk;
+    writer->begun_ns = clock_now_ns();
+    writer->n_bytes = 0;
+    postings_clear(writer->postings);
+    buffer_clear(&writer->lengths);
+    return STATUS_OK;
+}
+
+enum status writer_init(struct index_writer *writer, struct index *index, struct error *error)
+{
+    *writer = (struct index_writer){.index = index};
+    return postings_new(&writer->postings, error);
+}
+
+static void roll_back(struct index_writer *writer)
+{
+    if (writer->is_open && !sqlite3_get_autocommit(writer->index->database))
+        index_run(writer->index, index_statement(writer->index, INDEX_ROLLBACK, NULL), NULL);
+    writer->is_open = false;
+}
+
+void writer_deinit(struct index_writer *writer)
+{
+    roll_back(writer);
+    postings_free(writer->postings);
+    buffer_deinit(&writer->lengths);
+}
+
+/* An empty blob, not NULL. */
+static void bind_blob(sqlite3_stmt *statement, int column, const void *data, size_t size)
+{
+    sqlite3_bind_blob64(statement, column, size ? data : "", size, SQLITE_STATIC);
+}
+
+enum status writer_put_content(struct index_writer *writer, const struct facts *facts, uint32_t *content,
+                               struct error *error)
+{
+    struct index *index = writer->index;
+    enum status status = begin(writer, error);
+    if (status != STATUS_OK)
+        return status;
+    if (writer->next_content >= UINT32_MAX - 1 || facts->n_chunks > UINT32_MAX / 4 - writer->next_chunk / 2)
+        return error_set(error, STATUS_RANGE, "the index is full: delete %s", buffer_text(&index->path));
+    sqlite3_stmt *row = index_statement(index, INDEX_PUT_CONTENT, error);
+    if (!row)
+        return index_failed(index, error);
+    *content = writer->next_content;
+    sqlite3_bind_int64(row, 1, *content);
+    bind_blob(row, 2, facts->id.bytes, sizeof facts->id.bytes);
+    sqlite3_bind_text(row, 3, language_name(facts->language), -1, SQLITE_STATIC);
+    sqlite3_bind_int64(row, 4, (int64_t)facts->n_bytes);
+    sqlite3_bind_int64(row, 5, writer->next_chunk);
+    sqlite3_bind_int64(row, 6, facts->n_chunks);
+    sqlite3_bind_int64(row, 7, facts->n_definitions);
+    sqlite3_bind_int64(row, 8, facts->n_references);
+    sqlite3_bind_int64(row, 9, facts->is_text | facts->has_errors << 1);
+    status = index_run(index, row, error);
+    if (status != STATUS_OK)
+        return status;
+    row = index_statement(index, INDEX_PUT_FACTS, error);
+    if (!row)
+        return index_failed(index, error);
+    sqlite3_bind_int64(row, 1, *content);
+    bind_blob(row, 2, facts->chunks.data, facts->chunks.size);
+    bind_blob(row, 3, facts->imports.data, facts->imports.size);
+    bind_blob(row, 4, facts->definitions.data, facts->definitions.size);
+    bind_blob(row, 5, facts->references.data, facts->references.size);
+    status = index_run(index, row, error);
+    if (status != STATUS_OK)
+        return status;
+    facts_add_postings(facts, *content, writer->next_chunk, writer->postings);
+    buffer_append(&writer->lengths, facts->lengths.data, facts->lengths.size);
+    writer->next_content++;
+    writer->next_chunk += facts->n_chunks;
+    writer->n_bytes += facts->n_bytes;
+    return STATUS_OK;
+}
+
+enum status writer_put_file(struct index_writer *writer, const struct index_file_row *file, struct error *error)
+{
+    struct index *index = writer->index;
+    struct code_name stem;
+    enum status status = begin(writer, error);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_stmt *row = index_statement(index, INDEX_PUT_FILE, error);
+    if (!row)
+        return index_failed(index, error);
+    facts_path_stem(file->path, file->path_size, &stem);
+    bind_blob(row, 1, file->path, file->path_size);
+    sqlite3_bind_int64(row, 2, file->content);
+    sqlite3_bind_int64(row, 3, file->skip);
+    sqlite3_bind_int64(row, 4, (int64_t)file->stamp.size);
+    sqlite3_bind_int64(row, 5, file->stamp.mtime_ns);
+    sqlite3_bind_int64(row, 6, file->stamp.ctime_ns);
+    sqlite3_bind_int64(row, 7, (int64_t)file->stamp.inode);
+    sqlite3_bind_int64(row, 8, (int64_t)file->stamp.mode);
+    sqlite3_bind_int64(row, 9, (int64_t)file->n_symbols);
+    sqlite3_bind_int64(row, 10, (int64_t)file->n_references);
+    sqlite3_bind_int64(row, 11, (int64_t)file->n_bytes);
+    bind_blob(row, 12, stem.bytes, stem.size);
+    return index_run(index, row, error);
+}
+
+void index_file_row_read(sqlite3_stmt *statement, struct index_file_row *row)
+{
+    int64_t content = sqlite3_column_int64(statement, 1), skip = sqlite3_column_int64(statement, 2);
+    *row = (struct index_file_row){
+        .path = sqlite3_column_blob(statement, 0),
+        .path_size = (size_t)sqlite3_column_bytes(statement, 0),
+        .content = content > 0 && content < UINT32_MAX ? (uint32_t)content : 0,
+        .skip = skip >= 0 && skip < REPO_N_SKIPS ? (enum repo_skip)skip : REPO_SKIP_UNREADABLE,
+        .stamp = {.size = (uint64_t)sqlite3_column_int64(statement, 3),
+                  .mtime_ns = sqlite3_column_int64(statement, 4),
+                  .ctime_ns = sqlite3_column_int64(statement, 5),
+                  .inode = (uint64_t)sqlite3_column_int64(statement, 6),
+                  .mode = (uint64_t)sqlite3_column_int64(statement, 7)},
+        .n_symbols = (uint64_t)sqlite3_column_int64(statement, 8),
+        .n_references = (uint64_t)sqlite3_column_int64(statement, 9),
+        .n_bytes = (uint64_t)sqlite3_column_int64(statement, 10),
+    };
+    if (!row->path)
+        row->path = "";
+}
+
+enum status writer_drop_file(struct index_writer *writer, const char *path, size_t size, struct error *error)
+{
+    enum status status = begin(writer, error);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_stmt *row = index_statement(writer->index, INDEX_DROP_FILE, error);
+    if (!row)
+        return index_failed(writer->index, error);
+    bind_blob(row, 1, path, size);
+    return index_run(writer->index, row, error);
+}
+
+bool writer_is_full(const struct index_writer *writer)
+{
+    return writer->is_open && (postings_memory(writer->postings) + writer->lengths.size > batch_memory ||
+                               clock_now_ns() - writer->begun_ns > batch_ns);
+}
+
+enum status writer_commit(struct index_writer *writer, struct error *error)
+{
+    if (!writer->is_open)
+        return STATUS_OK;
+    enum status status = buffer_status(&writer->lengths, error);
+    if (status == STATUS_OK && writer->next_content > writer->first_content) {
+        struct segment segment = {.first_content = writer->first_content,
+                                  .last_content = writer->next_content - 1,
+                                  .first_chunk = writer->first_chunk,
+                                  .end_chunk = writer->next_chunk};
+        status = segment_write(writer->index->segments, writer->postings, &segment,
+                               (const uint8_t *)writer->lengths.data, error);
+    }
+    if (status == STATUS_OK)
+        status = index_run(writer->index, index_statement(writer->index, INDEX_COMMIT, error), error);
+    if (status != STATUS_OK) {
+        roll_back(writer);
+        return status;
+    }
+    writer->is_open = false;
+    postings_clear(writer->postings);
+    return STATUS_OK;
+}
+
+/* ---- tidying ---- */
+
+/* Sizes by powers of four: segments of one class are merged once there are enough. */
+static unsigned class_of(uint64_t bytes)
+{
+    unsigned class = 0;
+    for (bytes >>= 14; bytes; bytes >>= 2)
+        class ++;
+    return class;
+}
+
+/* How many of the newest segments to merge; 0: none. */
+static size_t find_run(const struct segment *segments, size_t n)
+{
+    if (!n)
+        return 0;
+    unsigned class = class_of(segments[n - 1].n_bytes);
+    size_t run = 0;
+    while (run < n && class_of(segments[n - 1 - run].n_bytes) <= class)
+        run++;
+    return run >= (class > 5 ? 12u : 6u) ? run : 0;
+}
+
+static bool mark(struct buffer *map, uint32_t first, uint32_t n)
+{
+    static const char zeros[4096];
+    if (first > UINT32_MAX - n)
+        return false;
+    while (map->size < first + n && !map->failed)
+        buffer_append(map, zeros, first + n - map->size < sizeof zeros ? first + n - map->size : sizeof zeros);
+    if (map->failed)
+        return false;
+    memset(map->data + first, 1, n);
+    return true;
+}
+
+/* Which contents and chunks a file names.  max_*: beyond these a number is damage. */
+static enum status find_live(struct index *index, struct buffer *contents, struct buffer *chunks, struct error *error)
+{
+    const struct segment *segments;
+    size_t n;
+    enum status status = segment_list(index->segments, &segments, &n, error);
+    sqlite3_stmt *each = status == STATUS_OK ? index_statement(index, INDEX_EACH_LIVE, error) : NULL;
+    if (!each)
+        return status == STATUS_OK ? index_failed(index, error) : status;
+    int64_t max_content = n ? segments[n - 1].last_content : 0, max_chunk = n ? segments[n - 1].end_chunk : 0;
+    int code;
+    while ((code = sqlite3_step(each)) == SQLITE_ROW) {
+        int64_t content = sqlite3_column_int64(each, 0), chunk = sqlite3_column_int64(each, 1);
+        int64_t n_chunks = sqlite3_column_int64(each, 2);
+        if (content < 1 || content > max_content || chunk < 0 || n_chunks < 0 || chunk > max_chunk ||
+            n_chunks > max_chunk - chunk) {
+            sqlite3_reset(each);
+            return index_damaged(error);
+        }
+        if (!mark(contents, (uint32_t)content, 1) || !mark(chunks, (uint32_t)chunk, (uint32_t)n_chunks)) {
+            sqlite3_reset(each);
+            return error_set(error, STATUS_MEMORY, "out of memory");
+        }
+    }
+    return code == SQLITE_DONE ? STATUS_OK : index_failed(index, error);
+}
+
+static enum status is_collection_due(struct index *index, bool *is_due, struct error *error)
+{
+    enum { SMALL = 16 << 20 };
+    sqlite3_stmt *sums = index_statement(index, INDEX_DEAD, error);
+    if (!sums || sqlite3_step(sums) != SQLITE_ROW)
+        return index_failed(index, error);
+    int64_t dead = sqlite3_column_int64(sums, 0), all = sqlite3_column_int64(sums, 1);
+    sqlite3_reset(sums);
+    *is_due = dead > SMALL && dead > (all - dead) / 2;
+    return STATUS_OK;
+}
+
+/* Everything that no file names goes, and all segments become one. */
+static enum status collect(struct index *index, const atomic_bool *cancel, struct error *error)
+{
+    struct buffer contents = {0}, chunks = {0};
+    const struct segment *segments;
+    size_t n = 0;
+    enum status status = find_live(index, &contents, &chunks, error);
+    if (status == STATUS_OK)
+        status = index_run(index, index_statement(index, INDEX_DROP_FACTS, error), error);
+    if (status == STATUS_OK)
+        status = index_run(index, index_statement(index, INDEX_DROP_CONTENTS, error), error);
+    if (status == STATUS_OK)
+        status = segment_list(index->segments, &segments, &n, error);
+    struct segment_filter filter = {(const uint8_t *)contents.data, (uint32_t)contents.size,
+                                    (const uint8_t *)chunks.data, (uint32_t)chunks.size};
+    if (status == STATUS_OK && n)
+        status = segment_merge(index->segments, 0, n, &filter, cancel, error);
+    buffer_deinit(&contents);
+    buffer_deinit(&chunks);
+    return status;
+}
+
+enum status writer_tidy(struct index_writer *writer, bool collects, const atomic_bool *cancel, struct error *error)
+{
+    struct index *index = writer->index;
+    const struct segment *segments;
+    size_t n = 0;
+    bool is_due = false;
+    enum status status = collects ? is_collection_due(index, &is_due, error) : STATUS_OK;
+    for (bool is_done = false; status == STATUS_OK && !is_done;) {
+        status = segment_list(index->segments, &segments, &n, error);
+        size_t run = status == STATUS_OK && !is_due ? find_run(segments, n) : 0;
+        is_done = is_due || !run;
+        if (status != STATUS_OK || (is_done && !is_due))
+            break;
+        status = index_run(index, index_statement(index, INDEX_BEGIN, error), error);
+        if (status != STATUS_OK)
+            break;
+        status =
+            is_due ? collect(index, cancel, error) : segment_merge(index->segments, n - run, run, NULL, cancel, error);
+        enum index_statement end = status == STATUS_OK ? INDEX_COMMIT : INDEX_ROLLBACK;
+        enum status ended = index_run(index, index_statement(index, end, NULL), NULL);
+        if (status == STATUS_OK && ended != STATUS_OK) {
+            status = index_failed(index, error);
+            index_run(index, index_statement(index, INDEX_ROLLBACK, NULL), NULL);
+        }
+    }
+    return status;
+}
