@@ -69,6 +69,7 @@ extern const struct command command_info;
 extern const struct command command_models;
 extern const struct command command_bench;
 extern const struct command command_quantize;
+extern const struct command command_index;
 extern const struct command command_config;
 extern const struct command command_help;
 

@@ -57,6 +57,11 @@ enum option_id {
     OPTION_KV_COST,
     OPTION_FORMAT,
     OPTION_CHECK,
+    OPTION_LIST,
+    OPTION_NULL,
+    OPTION_RESULTS,
+    OPTION_NEAR,
+    OPTION_NO_REFRESH,
     OPTION_LIMIT, /* number of rows */
 };
 
@@ -166,6 +171,10 @@ struct settings {
     bool kv_cost;
     int format; /* enum setting_format */
     bool check;
+    bool list, null;
+    int64_t results;
+    const char *near;
+    bool no_refresh;
 };
 
 const struct option *option_row(enum option_id id);

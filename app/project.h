@@ -1,0 +1,29 @@
+/* project: the repository that a command works on, its languages and its index. */
+#ifndef FATHOM_APP_PROJECT_H
+#define FATHOM_APP_PROJECT_H
+
+#include "app/command.h"
+#include "repo/index.h"
+
+struct project {
+    struct repo *repo;
+    struct languages *languages;
+    struct index *index;
+    int n_threads;
+};
+
+/* The repository (or plain folder) that path lies in, "." where NULL; its index in $XDG_CACHE_HOME/fathom (mode 0700),
+ * where it isn't yet brought up to date. */
+enum status project_open(const struct command_context *context, const char *path, struct project *project,
+                         struct error *error);
+void project_close(struct project *project); /* zeroed is fine */
+
+/* Brings the index up to date, with progress, until Ctrl-C.  report may be NULL. */
+enum status project_refresh(const struct command_context *context, struct project *project, struct index_report *report,
+                            struct error *error);
+
+/* What path is called within the repository: relative to its root; appends.  The file need not exist.  STATUS_ARGUMENT
+ * where it lies outside. */
+enum status project_relative(const struct project *project, const char *path, struct buffer *out, struct error *error);
+
+#endif
