@@ -14,6 +14,7 @@
 
 struct row {
     const char *name, *grammar;
+    const char *queries;      /* the files of assets/tags, one after another, each followed by a space */
     const char *suffixes;     /* of names, each followed by a space */
     const char *files;        /* whole names */
     const char *interpreters; /* of a #! line */
@@ -21,31 +22,32 @@ struct row {
 };
 
 static const struct row TABLE[] = {
-    {"c", "c", "c h ", "", "", ""},
-    {"cpp", "cpp", "cc cpp cxx hpp hh hxx ipp inl tcc tpp C H c++ h++ ", "", "", "c++ cplusplus "},
-    {"cuda", "cpp", "cu cuh ", "", "", ""},
-    {"python", "python", "py pyi pyw ", "SConstruct SConscript wscript ", "python python2 python3 pypy pypy3 ", ""},
-    {"javascript", "javascript", "js mjs cjs jsx ", "", "node nodejs ", ""},
-    {"typescript", "typescript", "ts mts cts ", "", "deno ts-node ", ""},
-    {"tsx", "tsx", "tsx ", "", "", ""},
-    {"go", "go", "go ", "", "", "golang "},
-    {"rust", "rust", "rs ", "", "", ""},
-    {"java", "java", "java ", "", "", ""},
-    {"csharp", "c_sharp", "cs ", "", "", "c# c_sharp "},
-    {"ruby", "ruby", "rb rake gemspec ", "Rakefile Gemfile Vagrantfile Podfile ", "ruby jruby ", ""},
-    {"php", "php", "php phtml ", "", "php ", ""},
-    {"bash", "bash", "sh bash ", ".bashrc .bash_profile .profile ", "sh bash dash ksh ash ", "shell "},
-    {"lua", "lua", "lua ", "", "lua luajit ", ""},
-    {"kotlin", "kotlin", "kt kts ", "", "", ""},
-    {"swift", "swift", "swift ", "", "swift ", ""},
-    {"sql", "sql", "sql ", "", "", ""},
-    {"html", "html", "html htm xhtml ", "", "", ""},
-    {"css", "css", "css ", "", "", ""},
-    {"json", "json", "json ", "", "", ""},
-    {"yaml", "yaml", "yaml yml ", ".clang-format .clang-tidy ", "", ""},
-    {"toml", "toml", "toml ", "Cargo.lock ", "", ""},
-    {"markdown", "markdown", "md markdown mkd ", "", "", ""},
-    {"make", "make", "mk mak ", "Makefile makefile GNUmakefile Kbuild ", "make ", "makefile "},
+    {"c", "c", "c ", "c h ", "", "", ""},
+    {"cpp", "cpp", "c cpp ", "cc cpp cxx hpp hh hxx ipp inl tcc tpp C H c++ h++ ", "", "", "c++ cplusplus "},
+    {"cuda", "cpp", "c cpp ", "cu cuh ", "", "", ""},
+    {"python", "python", "python ", "py pyi pyw ", "SConstruct SConscript wscript ",
+     "python python2 python3 pypy pypy3 ", ""},
+    {"javascript", "javascript", "ecma jsx javascript ", "js mjs cjs jsx ", "", "node nodejs ", ""},
+    {"typescript", "typescript", "ecma typescript ", "ts mts cts ", "", "deno ts-node ", ""},
+    {"tsx", "tsx", "ecma jsx typescript ", "tsx ", "", "", ""},
+    {"go", "go", "go ", "go ", "", "", "golang "},
+    {"rust", "rust", "rust ", "rs ", "", "", ""},
+    {"java", "java", "java ", "java ", "", "", ""},
+    {"csharp", "c_sharp", "csharp ", "cs ", "", "", "c# c_sharp "},
+    {"ruby", "ruby", "ruby ", "rb rake gemspec ", "Rakefile Gemfile Vagrantfile Podfile ", "ruby jruby ", ""},
+    {"php", "php", "php ", "php phtml ", "", "php ", ""},
+    {"bash", "bash", "bash ", "sh bash ", ".bashrc .bash_profile .profile ", "sh bash dash ksh ash ", "shell "},
+    {"lua", "lua", "lua ", "lua ", "", "lua luajit ", ""},
+    {"kotlin", "kotlin", "kotlin ", "kt kts ", "", "", ""},
+    {"swift", "swift", "swift ", "swift ", "", "swift ", ""},
+    {"sql", "sql", "sql ", "sql ", "", "", ""},
+    {"html", "html", "html ", "html htm xhtml ", "", "", ""},
+    {"css", "css", "css ", "css ", "", "", ""},
+    {"json", "json", "json ", "json ", "", "", ""},
+    {"yaml", "yaml", "yaml ", "yaml yml ", ".clang-format .clang-tidy ", "", ""},
+    {"toml", "toml", "toml ", "toml ", "Cargo.lock ", "", ""},
+    {"markdown", "markdown", "markdown ", "md markdown mkd ", "", "", ""},
+    {"make", "make", "make ", "mk mak ", "Makefile makefile GNUmakefile Kbuild ", "make ", "makefile "},
 };
 
 enum { N_LANGUAGES = sizeof TABLE / sizeof *TABLE, MAX_FOLDERS = 16, LANGUAGE_C = 0, LANGUAGE_CPP = 1 };
@@ -175,20 +177,51 @@ static bool read_file(const char *path, struct buffer *out)
     return is_read;
 }
 
-/* The query of the grammar, not of the language: CUDA is read as C++ is.  One that this grammar doesn't understand, as
- * one of another version may not, is left out: the text is then split by its syntax, but without definitions. */
+/* The files one after another.  Where one is missing there is no query. */
+static bool read_queries(const struct languages *languages, const char *names, struct buffer *text)
+{
+    while (*names) {
+        size_t n = strcspn(names, " "), before = text->size;
+        for (size_t i = 0; i < languages->n_query_folders && text->size == before; i++) {
+            struct buffer path = {0};
+            buffer_printf(&path, "%s/%.*s.scm", languages->query_folders[i], (int)n, names);
+            if (!path.failed && !read_file(path.data, text))
+                text->size = before;
+            buffer_deinit(&path);
+        }
+        if (text->size == before)
+            return false;
+        names += n + (names[n] != 0);
+    }
+    return !text->failed && text->size;
+}
+
+/* A query that this grammar doesn't understand, as one of another version may not, is left out: the text is then split by
+ * its syntax, but without definitions. */
 static void load_query(struct languages *languages, int index)
 {
     struct language *language = &languages->loaded[index];
-    const char *name = strcmp(TABLE[index].name, "cuda") == 0 ? "cpp" : TABLE[index].name;
-    for (size_t i = 0; i < languages->n_query_folders && !language->tags; i++) {
-        struct buffer path = {0}, text = {0};
-        buffer_printf(&path, "%s/%s.scm", languages->query_folders[i], name);
-        if (!path.failed && read_file(path.data, &text) && text.size)
-            tag_query_new(language->grammar, (struct slice){text.data, text.size}, &language->tags, NULL);
-        buffer_deinit(&path);
-        buffer_deinit(&text);
-    }
+    struct buffer text = {0};
+    if (read_queries(languages, TABLE[index].queries, &text))
+        tag_query_new(language->grammar, (struct slice){text.data, text.size}, &language->tags, NULL);
+    buffer_deinit(&text);
+}
+
+enum status languages_check(struct languages *languages, int index, struct error *error)
+{
+    struct buffer text = {0};
+    struct tag_query *query = NULL;
+    const struct language *language = languages_get(languages, index);
+    enum status status = STATUS_OK;
+    if (!language->grammar)
+        status = error_set(error, STATUS_NOT_FOUND, "no grammar for %s", TABLE[index].name);
+    else if (!read_queries(languages, TABLE[index].queries, &text))
+        status = error_set(error, STATUS_NOT_FOUND, "no tag query for %s", TABLE[index].name);
+    else
+        status = tag_query_new(language->grammar, (struct slice){text.data, text.size}, &query, error);
+    tag_query_free(query);
+    buffer_deinit(&text);
+    return status;
 }
 
 const struct language *languages_get(struct languages *languages, int index)

@@ -218,11 +218,28 @@ static bool is_space(char c)
 }
 
 /* A signature is one declaration without its body: no more than some lines, no spaces at its end. */
+/* Words before a definition on its line that say what it is: export default, type, const. */
+static uint32_t begin_of_signature(const char *text, uint32_t begin)
+{
+    uint32_t at = begin;
+    while (at > 0 && begin - at < 64) {
+        char c = text[at - 1];
+        if (!(c >= 'a' && c <= 'z') && c != ' ')
+            break;
+        at--;
+    }
+    bool is_line_begin = at == 0 || text[at - 1] == '\n' || text[at - 1] == '\t';
+    while (is_line_begin && at < begin && text[at] == ' ')
+        at++;
+    return is_line_begin ? at : begin;
+}
+
 static void trim_signatures(struct list *definitions, const char *text)
 {
     struct definition *all = definitions->items;
     for (size_t i = 0; i < definitions->n; i++) {
         struct span *signature = &all[i].signature;
+        signature->begin = begin_of_signature(text, signature->begin);
         if (signature->end - signature->begin > SYNTAX_MAX_SIGNATURE) {
             signature->end = signature->begin + SYNTAX_MAX_SIGNATURE;
             while (signature->end > signature->begin && ((unsigned char)text[signature->end] & 0xc0) == 0x80)
@@ -259,6 +276,37 @@ static bool begins_line(const char *text, uint32_t at)
 }
 
 /* The comment that ends right before a definition, with those that end right before it; both lists are in order. */
+static uint32_t line_begin(const char *text, uint32_t at)
+{
+    while (at > 0 && text[at - 1] != '\n')
+        at--;
+    while (text[at] == ' ' || text[at] == '\t')
+        at++;
+    return at;
+}
+
+/* Where a comment on a definition has to end: before the line it begins in, which may have words of its own (export,
+ * type), and before lines above that belong to it: attributes, decorators, what a template depends on. */
+static uint32_t place_of_doc(const char *text, uint32_t begin)
+{
+    uint32_t at = line_begin(text, begin);
+    if (at > begin)
+        return begin;
+    for (int i = 0; i < 8; i++) {
+        uint32_t end = at;
+        while (end > 0 && text[end - 1] != '\n')
+            end--;
+        if (end == 0)
+            break;
+        uint32_t above = line_begin(text, end - 1);
+        if (above >= end || (text[above] != '@' && strncmp(text + above, "#[", 2) != 0 &&
+                             (end - above < 10 || memcmp(text + above, "template", 8) != 0)))
+            break;
+        at = above;
+    }
+    return at;
+}
+
 static void find_docs(struct syntax *syntax, const char *text)
 {
     const struct found_name *comments = syntax->found.comments.items;
@@ -267,10 +315,15 @@ static void find_docs(struct syntax *syntax, const char *text)
     for (size_t i = 0; i < syntax->definitions.n; i++) {
         while (behind < syntax->found.comments.n && comments[behind].span.end <= all[i].whole.begin)
             behind++;
-        uint32_t begin = all[i].whole.begin, end = 0;
         if (all[i].doc.end > all[i].doc.begin)
             continue;
-        for (size_t k = behind; k > 0 && begins_line(text, comments[k - 1].span.begin); k--) {
+        uint32_t begin = all[i].whole.begin, end = 0;
+        if (all[i].parent < 0 || all[all[i].parent].line != all[i].line) /* not what begins on its line */
+            begin = place_of_doc(text, begin);
+        size_t last = behind;
+        while (last > 0 && comments[last - 1].span.end > begin)
+            last--;
+        for (size_t k = last; k > 0 && begins_line(text, comments[k - 1].span.begin); k--) {
             struct span comment = comments[k - 1].span;
             uint32_t stop = comment.end;
             while (stop > comment.begin && text[stop - 1] == '\n')

@@ -85,6 +85,9 @@ struct syntax_result {
 enum status languages_new(const char *const *grammar_folders, const char *const *query_folders, struct languages **out,
                           struct error *error);
 void languages_free(struct languages *languages);
+/* Whether texts of a language can be read by their syntax: STATUS_NOT_FOUND without a grammar or a tag query,
+ * STATUS_FORMAT where the query isn't one for the grammar. */
+enum status languages_check(struct languages *languages, int language, struct error *error);
 
 /* By name, then by the first line (#!), as an index into the table of languages; -1 where none fits.  0 <= index <
  * languages_count(). */

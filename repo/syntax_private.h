@@ -58,7 +58,7 @@ struct tag_query {
     uint16_t *roots;  /* by symbol: the first pattern that begins there */
     uint16_t *leaves; /* by symbol: captures of patterns that are one node alone */
     uint32_t n_symbols;
-    TSFieldId body;
+    TSFieldId body, values[2];
 };
 
 /* STATUS_FORMAT says what in the text isn't understood, and where. */
@@ -71,7 +71,7 @@ struct language {
     const TSLanguage *grammar; /* NULL: there is none that fits */
     struct tag_query *tags;    /* NULL: there is none */
     bool is_c;
-    uint8_t *colours;          /* enum highlight by symbol; NULL without grammar */
+    uint8_t *colours; /* enum highlight by symbol; NULL without grammar */
 };
 
 /* The language, loaded at the first call; never NULL for 0 <= index < languages_count().  Thread-safe. */

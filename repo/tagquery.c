@@ -350,6 +350,8 @@ enum status tag_query_new(const TSLanguage *grammar, struct slice text, struct t
         return error_set(error, STATUS_MEMORY, "no memory for a tag query");
     }
     query->n_patterns = 1; /* 0 ends lists */
+    query->values[0] = ts_language_field_id_for_name(grammar, "value", 5);
+    query->values[1] = ts_language_field_id_for_name(grammar, "right", 5);
     query->body = ts_language_field_id_for_name(grammar, "body", 4);
     struct reader reader = {.grammar = grammar, .text = text, .query = query};
     read_query(&reader);

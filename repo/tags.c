@@ -9,8 +9,8 @@
 #include <string.h>
 
 struct match {
-    const struct pattern *root;
-    TSNode whole;
+    const struct pattern *definition; /* the pattern's node that is @definition.KIND */
+    TSNode whole;                     /* what it stands for */
     struct span doc;
     uint16_t rank;
 };
@@ -112,6 +112,32 @@ static const struct pattern *pattern_at(const struct tag_walk *walk, uint16_t in
     return index ? &walk->query->patterns[index] : NULL;
 }
 
+/* Without white space and quotes at its ends. */
+static struct span trim_name(const struct tag_walk *walk, struct span span)
+{
+    while (span.end - span.begin > 1 && strchr(" \t\r\n\"'", walk->text[span.end - 1]) && walk->text[span.end - 1])
+        span.end--;
+    while (span.end - span.begin > 1 && strchr(" \t\r\n\"':", walk->text[span.begin]) && walk->text[span.begin])
+        span.begin++;
+    return span;
+}
+
+/* The body that a signature ends before: of the node, or of what it gives a name to (`const f = (x) => {...}`). */
+static TSNode body_of(const struct tag_query *query, TSNode node)
+{
+    TSNode body = {.id = NULL};
+    if (query->body)
+        body = ts_node_child_by_field_id(node, query->body);
+    for (size_t i = 0; i < sizeof query->values / sizeof *query->values && ts_node_is_null(body); i++) {
+        TSNode value = {.id = NULL};
+        if (query->body && query->values[i])
+            value = ts_node_child_by_field_id(node, query->values[i]);
+        if (!ts_node_is_null(value))
+            body = ts_node_child_by_field_id(value, query->body);
+    }
+    return body;
+}
+
 static void take_target(struct tag_walk *walk, const struct match *match, const struct pattern *pattern, TSNode node)
 {
     struct span span = span_of(walk, node);
@@ -119,26 +145,26 @@ static void take_target(struct tag_walk *walk, const struct match *match, const 
     if (span.begin == span.end || ts_node_is_missing(node))
         return;
     if (pattern->captures & CAPTURE_NAME) {
+        if (!match->definition)
+            return;
         struct found_definition *found = list_add(&walk->found->definitions);
         if (!found)
             return;
         struct definition *definition = &found->definition;
         struct span body = {0, 0};
-        definition->name = span;
+        definition->name = trim_name(walk, span);
         definition->whole = span_of(walk, match->whole);
         definition->line = ts_node_start_point(match->whole).row + 1;
         definition->end_line = ts_node_end_point(match->whole).row + 1;
         /* Some grammars count the line's end to the node. */
         while (definition->whole.end > span.end && (unsigned char)walk->text[definition->whole.end - 1] <= ' ')
             definition->end_line -= walk->text[--definition->whole.end] == '\n';
-        definition->kind = match->root->kind;
+        definition->kind = match->definition->kind;
         definition->doc = match->doc;
         found->rank = match->rank;
-        if (walk->query->body) {
-            TSNode node_body = ts_node_child_by_field_id(match->whole, walk->query->body);
-            if (!ts_node_is_null(node_body))
-                body = span_of(walk, node_body);
-        }
+        TSNode node_body = body_of(walk->query, match->whole);
+        if (!ts_node_is_null(node_body))
+            body = span_of(walk, node_body);
         definition->signature = definition->whole;
         if (body.end > body.begin && body.begin >= span.end)
             definition->signature.end = body.begin;
@@ -199,6 +225,11 @@ static bool match_rest(struct tag_walk *walk, const struct pattern *pattern, TSN
 static void match_targets(struct tag_walk *walk, const struct pattern *pattern, TSNode node, struct match *match,
                           int level)
 {
+    size_t n_named = 0;
+    if (pattern->captures & CAPTURE_DEFINITION) {
+        match->definition = pattern;
+        match->whole = node;
+    }
     if (!match_rest(walk, pattern, node, match, level))
         return;
     if (pattern->captures & CAPTURE_TARGETS)
@@ -210,11 +241,14 @@ static void match_targets(struct tag_walk *walk, const struct pattern *pattern, 
         ts_tree_cursor_reset(cursor, node);
         if (!ts_tree_cursor_goto_first_child(cursor))
             continue;
+        n_named = 0;
         do {
             TSNode next = ts_tree_cursor_current_node(cursor);
             TSFieldId field = ts_tree_cursor_current_field_id(cursor);
+            bool is_first = n_named == 0;
+            n_named += ts_node_is_named(next);
             for (const struct pattern *each = child; each; each = pattern_at(walk, each->other))
-                if (each->has_target && node_fits(walk, each, next, field))
+                if (each->has_target && (is_first || !each->is_first) && node_fits(walk, each, next, field))
                     match_targets(walk, each, next, match, level + 1);
         } while (ts_tree_cursor_goto_next_sibling(cursor));
     }
@@ -286,9 +320,10 @@ static void take_node(struct tag_walk *walk, TSNode node)
     if (query->leaves[symbol])
         take_leaf(walk, node, query->leaves[symbol]);
     for (uint16_t root = query->roots[symbol]; root; root = query->patterns[root].next) {
-        struct match match = {&query->patterns[root], node, {0, 0}, root};
-        if (node_fits(walk, match.root, node, 0))
-            match_targets(walk, match.root, node, &match, 0);
+        struct match match = {NULL, node, {0, 0}, root};
+        const struct pattern *pattern = &query->patterns[root];
+        if (node_fits(walk, pattern, node, 0))
+            match_targets(walk, pattern, node, &match, 0);
     }
 }
 
