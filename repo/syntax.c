@@ -9,18 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEFAULT_LIMIT_MS = 2000, MAX_DOC = 8192 };
-
-struct syntax {
-    struct languages *languages;
-    TSParser *parser;
-    struct tag_walk *walk;
-    struct found found;
-    struct list definitions; /* definition */
-    struct list references;  /* reference */
-    struct list chunks;      /* chunk */
-    struct list locals;      /* found_local */
-};
+enum { DEFAULT_LIMIT_MS = 2000, MAX_DOC = 8192, MAX_LEVELS = 8 };
 
 struct found_local {
     uint64_t hash; /* of the name */
@@ -173,7 +162,52 @@ static void drop_nested(struct list *found)
     found->n = n;
 }
 
-static void put_definitions(struct syntax *syntax, const char *text)
+static int heading_level(const char *text, const struct definition *heading)
+{
+    int level = 0;
+    struct span whole = heading->whole;
+    while (whole.begin < whole.end && text[whole.begin] == '#') {
+        whole.begin++;
+        level++;
+    }
+    if (level == 0) /* underlined */
+        level = whole.end > whole.begin && text[whole.end - 1] == '=' ? 1 : 2;
+    return level < MAX_LEVELS ? level : MAX_LEVELS - 1;
+}
+
+/* A heading stands for its section: up to the next heading of its level or above.  The list is in order. */
+static void extend_headings(struct list *found, const char *text, uint32_t size)
+{
+    struct found_definition *items = found->items;
+    uint32_t ends[MAX_LEVELS], lines[MAX_LEVELS], n_lines = 0;
+    for (size_t i = found->n; i-- > 0;) {
+        struct definition *heading = &items[i].definition;
+        if (heading->kind != TAG_HEADING)
+            continue;
+        if (n_lines == 0) {
+            for (const char *at = text; (at = memchr(at, '\n', size - (size_t)(at - text))); at++)
+                n_lines++;
+            n_lines += size && text[size - 1] != '\n';
+            for (int level = 0; level < MAX_LEVELS; level++) {
+                ends[level] = size;
+                lines[level] = n_lines;
+            }
+        }
+        int level = heading_level(text, heading);
+        heading->signature = heading->whole;
+        uint32_t begin = heading->whole.begin, line = heading->line;
+        if (ends[level] > heading->whole.end) {
+            heading->whole.end = ends[level];
+            heading->end_line = lines[level];
+        }
+        for (int below = level; below < MAX_LEVELS; below++) {
+            ends[below] = begin;
+            lines[below] = line - 1;
+        }
+    }
+}
+
+static void put_definitions(struct syntax *syntax, const char *text, uint32_t size)
 {
     struct list *found = &syntax->found.definitions;
     struct found_definition *items = found->items;
@@ -185,6 +219,7 @@ static void put_definitions(struct syntax *syntax, const char *text)
     found->n = n;
     sort(found, by_place);
     drop_nested(found);
+    extend_headings(found, text, size);
     n = found->n;
     int32_t parent = -1;
     for (size_t i = 0; i < n; i++) {
@@ -458,7 +493,7 @@ static void trim_imports(struct list *imports, const char *text)
 
 /* ---- all of it ---- */
 
-static void clear(struct syntax *syntax)
+void syntax_clear(struct syntax *syntax)
 {
     struct list *lists[] = {&syntax->found.definitions, &syntax->found.names, &syntax->found.comments,
                             &syntax->found.imports,     &syntax->found.rows,  &syntax->definitions,
@@ -481,14 +516,14 @@ static TSTree *parse(struct syntax *syntax, const TSLanguage *grammar, const cha
     return tree;
 }
 
-static void read_tree(struct syntax *syntax, const struct language *language, TSNode root, const char *text,
-                      uint32_t size)
+void syntax_read_tree(struct syntax *syntax, const struct language *language, TSNode root, const char *text,
+                      uint32_t size, struct span range)
 {
     static const struct tag_query none;
-    tag_walk_run(syntax->walk, language->tags ? language->tags : &none, root, text, size, &syntax->found);
+    tag_walk_run(syntax->walk, language->tags ? language->tags : &none, root, text, size, range, &syntax->found);
     if (language->tags && language->is_c && ts_node_has_error(root))
         lexical_c_run(text, size, &syntax->found.definitions);
-    put_definitions(syntax, text);
+    put_definitions(syntax, text, size);
     find_docs(syntax, text);
     trim_signatures(&syntax->definitions, text);
     put_references(syntax, text);
@@ -510,7 +545,7 @@ enum status syntax_read(struct syntax *syntax, int language, const char *text, s
     TSTree *tree = NULL;
     uint32_t length = size < INT32_MAX ? (uint32_t)size : INT32_MAX;
     uint64_t begin = thread_ns(), parsed;
-    clear(syntax);
+    syntax_clear(syntax);
     *out = (struct syntax_result){.is_text = true};
     if (loaded && loaded->grammar && length <= SYNTAX_MAX_TEXT)
         tree = parse(syntax, loaded->grammar, text, length, limit_ns);
@@ -519,9 +554,12 @@ enum status syntax_read(struct syntax *syntax, int language, const char *text, s
         TSNode root = ts_tree_root_node(tree);
         out->is_text = false;
         out->has_errors = ts_node_has_error(root);
-        read_tree(syntax, loaded, root, text, length);
-        ts_tree_delete(tree);
+        syntax_read_tree(syntax, loaded, root, text, length, (struct span){0, length});
     }
+    uint64_t walked = thread_ns();
+    if (tree)
+        ts_tree_delete(tree); /* counts as parsing */
+    uint64_t deleted = thread_ns();
     chunk_text(text, length, syntax->definitions.items, syntax->definitions.n, tree ? syntax->found.rows.items : NULL,
                tree ? syntax->found.rows.n : 0, &syntax->chunks);
     if (has_failed(syntax))
@@ -534,7 +572,7 @@ enum status syntax_read(struct syntax *syntax, int language, const char *text, s
     out->n_imports = syntax->found.imports.n;
     out->chunks = syntax->chunks.items;
     out->n_chunks = syntax->chunks.n;
-    out->parse_ns = parsed - begin;
-    out->query_ns = thread_ns() - parsed;
+    out->parse_ns = parsed - begin + (deleted - walked);
+    out->query_ns = walked - parsed + (thread_ns() - deleted);
     return STATUS_OK;
 }

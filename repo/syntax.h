@@ -137,7 +137,7 @@ enum status document_update(struct document *document, const struct document_edi
 /* Spans between begin and end, in order, not overlapping; borrowed until the next call. */
 enum status document_highlight(struct document *document, uint32_t begin, uint32_t end,
                                const struct highlight_span **spans, size_t *n, struct error *error);
-/* The enclosing definition of a byte, innermost first: whole and signature.  At most max; returns the number. */
+/* The enclosing definitions of a byte, innermost first (parent is -1).  At most max; returns the number. */
 size_t document_scopes(struct document *document, uint32_t at, struct definition *scopes, size_t max);
 
 #endif

@@ -115,14 +115,31 @@ enum { ROW_NONE = 255 };
 struct tag_walk;
 enum status tag_walk_new(struct tag_walk **out, struct error *error);
 void tag_walk_free(struct tag_walk *walk);
+/* Only nodes that have a byte in range are looked at. */
 void tag_walk_run(struct tag_walk *walk, const struct tag_query *query, TSNode root, const char *text, uint32_t size,
-                  struct found *found);
+                  struct span range, struct found *found);
 
 /* Adds what a look without a grammar finds in C (found_definition of LEXICAL_RANK). */
 enum { LEXICAL_RANK = 0 }; /* before all patterns, which count from 1 */
 void lexical_c_run(const char *text, uint32_t size, struct list *definitions);
 
 /* ---- what is made of it ---- */
+
+struct syntax {
+    struct languages *languages;
+    TSParser *parser;
+    struct tag_walk *walk;
+    struct found found;
+    struct list definitions; /* definition */
+    struct list references;  /* reference */
+    struct list chunks;      /* chunk */
+    struct list locals;      /* found_local */
+};
+
+void syntax_clear(struct syntax *syntax);
+/* Fills definitions, references and found.imports from what of the tree has a byte in range; syntax was cleared. */
+void syntax_read_tree(struct syntax *syntax, const struct language *language, TSNode root, const char *text,
+                      uint32_t size, struct span range);
 
 /* Chunks of the whole text into list (struct chunk).  row_depth may be NULL: then cut at blank lines. */
 void chunk_text(const char *text, uint32_t size, const struct definition *definitions, size_t n,

@@ -345,7 +345,7 @@ static void take_row(struct tag_walk *walk, TSNode node, uint32_t depth)
 }
 
 void tag_walk_run(struct tag_walk *walk, const struct tag_query *query, TSNode root, const char *text, uint32_t size,
-                  struct found *found)
+                  struct span range, struct found *found)
 {
     uint32_t depth = 0;
     walk->query = query;
@@ -355,10 +355,12 @@ void tag_walk_run(struct tag_walk *walk, const struct tag_query *query, TSNode r
     ts_tree_cursor_reset(&walk->tree, root);
     for (;;) {
         TSNode node = ts_tree_cursor_current_node(&walk->tree);
-        if (depth)
+        bool is_inside = ts_node_end_byte(node) > range.begin && ts_node_start_byte(node) < range.end;
+        if (is_inside && depth)
             take_row(walk, node, depth);
-        take_node(walk, node);
-        if (ts_tree_cursor_goto_first_child(&walk->tree)) {
+        if (is_inside)
+            take_node(walk, node);
+        if (is_inside && ts_tree_cursor_goto_first_child(&walk->tree)) {
             depth++;
             continue;
         }
