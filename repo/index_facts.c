@@ -264,10 +264,10 @@ static void count_chunk(struct facts_scratch *scratch, const char *text, size_t 
     buffer_append_byte(&facts->lengths, (char)(n / 4 < 255 ? n / 4 : 255));
 }
 
-static void put_key(struct buffer *keys, char space, struct slice name)
+static void put_term_key(struct buffer *keys, struct slice name)
 {
     code_put(keys, name.size + 1);
-    buffer_append_byte(keys, space);
+    buffer_append_byte(keys, KEY_TERM);
     buffer_append(keys, name.data, name.size);
 }
 
@@ -275,7 +275,7 @@ static void put_terms(struct facts_scratch *scratch, struct facts *facts)
 {
     for (size_t i = 0; i < scratch->terms.n; i++) {
         const struct word *term = &scratch->terms.words[i];
-        put_key(&facts->keys, KEY_TERM, term->name);
+        put_term_key(&facts->keys, term->name);
         code_put(&facts->keys, term->n);
         uint32_t last = 0;
         for (uint32_t at = term->first; at; at = scratch->terms.items[at - 1].next) {
@@ -339,7 +339,7 @@ static void put_definitions(const struct syntax_result *result, const char *text
         facts->n_definitions++;
         if (has_name) {
             char key[2 * FACT_NAME_MAX + 2];
-            size_t n = facts_definition_key(key, text + it.name.begin, it.name.end - it.name.begin);
+            size_t n = facts_name_key(key, KEY_DEFINITION, text + it.name.begin, it.name.end - it.name.begin);
             code_put(&facts->keys, n);
             buffer_append(&facts->keys, key, n);
             code_put(&facts->keys, i << 5 | (unsigned)it.kind);
@@ -392,7 +392,10 @@ static void put_references(struct facts_scratch *scratch, const struct syntax_re
             code_put(&facts->references, (uint64_t)(here - line) << 1 | (value & 1));
             line = here;
         }
-        put_key(&facts->keys, KEY_REFERENCE, name->name);
+        char key[CODE_NAME_MAX];
+        size_t size_of_key = facts_name_key(key, KEY_REFERENCE, name->name.data, name->name.size);
+        code_put(&facts->keys, size_of_key);
+        buffer_append(&facts->keys, key, size_of_key);
         code_put(&facts->keys, name->n);
     }
 }

@@ -51,8 +51,8 @@ void facts_add_postings(const struct facts *facts, uint32_t content, uint32_t ch
 /* Lower-case by ASCII alone. */
 void facts_lower(char *out, const char *text, size_t size);
 
-/* KEY_DEFINITION of a name of at most FACT_NAME_MAX bytes; returns the size.  out holds CODE_NAME_MAX. */
-size_t facts_definition_key(char *out, const char *name, size_t size);
+/* KEY_DEFINITION or KEY_REFERENCE of a name of at most FACT_NAME_MAX bytes; returns the size.  out holds CODE_NAME_MAX. */
+size_t facts_name_key(char *out, char space, const char *name, size_t size);
 
 /* The words of a text in order, as they are indexed: whole identifiers and numbers; false at the end. */
 bool facts_next_word(const char *text, size_t size, size_t *at, struct slice *word);
@@ -61,6 +61,8 @@ bool facts_next_word(const char *text, size_t size, size_t *at, struct slice *wo
 enum { FACT_PARTS_MAX = 16 };
 size_t facts_split(struct slice word, struct slice parts[FACT_PARTS_MAX]);
 
+/* The language names modules, not files: parts parted by dots or colons. */
+bool facts_is_dotted(int language);
 /* Keys under which an import is looked for (KEY_IMPORT's byte first); at most 2.  out holds CODE_NAME_MAX each. */
 size_t facts_import_keys(int language, const char *target, size_t size, struct code_name out[2]);
 /* The key under which importers of a file look: its name without suffix, or its folder's where it stands for that. */

@@ -4,7 +4,7 @@
  * definitions and references beside the terms.  Here one dictionary serves all: the first byte of a key is its space.
  *
  *   KEY_DEFINITION  lower-case name, NUL, and the name itself where it isn't the same
- *   KEY_REFERENCE   name
+ *   KEY_REFERENCE   the same: both in one order, so that one pass joins them
  *   KEY_TERM        lower-case word of the text, or part of an identifier
  *   KEY_IMPORT      last part of what is imported, lower-case, without suffix
  *

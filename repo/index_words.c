@@ -22,11 +22,11 @@ void facts_lower(char *out, const char *text, size_t size)
         out[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] | 0x20) : text[i];
 }
 
-size_t facts_definition_key(char *out, const char *name, size_t size)
+size_t facts_name_key(char *out, char space, const char *name, size_t size)
 {
     if (size > FACT_NAME_MAX)
         size = FACT_NAME_MAX;
-    out[0] = KEY_DEFINITION;
+    out[0] = space;
     facts_lower(out + 1, name, size);
     out[size + 1] = 0;
     if (!size || memcmp(out + 1, name, size) == 0)
@@ -104,10 +104,9 @@ static void put_key(struct code_name *out, struct slice name)
     out->bytes[out->size] = 0;
 }
 
-/* Languages that name modules, not files: parts parted by dots or colons. */
-static bool is_dotted(int language)
+bool facts_is_dotted(int language)
 {
-    static const char *const names[] = {"python", "java", "kotlin", "csharp", "rust", "swift", "scala"};
+    static const char *const names[] = {"python", "java", "kotlin", "csharp", "rust", "swift", "lua"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(language_name(language), names[i]) == 0)
             return true;
@@ -117,7 +116,7 @@ static bool is_dotted(int language)
 size_t facts_import_keys(int language, const char *target, size_t size, struct code_name out[2])
 {
     struct slice text = {target, size};
-    if (!is_dotted(language)) {
+    if (!facts_is_dotted(language)) {
         while (text.size && text.data[text.size - 1] == '/')
             text.size--;
         struct slice last = before_last(after_last(text, '/'), '.');
