@@ -10,6 +10,14 @@
 
 /* ---- errors ---- */
 
+static enum status fail_owner(const char *path, struct error *error)
+{
+    return error_set(error, STATUS_UNSUPPORTED,
+                     "%.100s: it belongs to another user (git config --global --add safe.directory and its path says "
+                     "that you trust it)",
+                     path);
+}
+
 enum status repo_git_fail(int code, const char *what, struct error *error)
 {
     const git_error *last = git_error_last();
@@ -18,10 +26,7 @@ enum status repo_git_fail(int code, const char *what, struct error *error)
     case GIT_ENOTFOUND:
         return error_set(error, STATUS_NOT_FOUND, "%.100s: %s", what, why);
     case GIT_EOWNER:
-        return error_set(error, STATUS_UNSUPPORTED,
-                         "%.100s: it belongs to another user (git config --global --add safe.directory and its path "
-                         "says that you trust it)",
-                         what);
+        return fail_owner(what, error);
     default:
         break;
     }
@@ -110,8 +115,18 @@ static enum status open_git(struct repo *repo, const char *path, struct error *e
     return STATUS_OK;
 }
 
+/* Where libgit2 says that there is no repository.  Version 1.5 also says so of one that belongs to another user, if the
+ * configuration has no safe.directory: so the search alone is asked, too. */
 static enum status open_folder(struct repo *repo, const char *path, struct error *error)
 {
+    git_buf found = {0};
+    if (git_repository_discover(&found, path, 0, NULL) == 0) {
+        struct stat about;
+        bool is_foreign = stat(found.ptr, &about) == 0 && about.st_uid != geteuid();
+        git_buf_dispose(&found);
+        return is_foreign ? fail_owner(path, error)
+                          : error_set(error, STATUS_IO, "%.150s: its repository can't be opened", path);
+    }
     repo->root = strdup(path);
     return repo->root ? STATUS_OK : error_set(error, STATUS_MEMORY, "out of memory");
 }

@@ -53,9 +53,10 @@ struct repo_file {
     uint32_t path_size;
     enum repo_skip skip;
     bool is_tracked;
-    bool is_clean;         /* git's own index says that it has not changed since it was staged */
-    bool has_id;           /* id is known: of a revision's file; and of a clean one that git stores as it lies there */
-    bool is_said_text;     /* attributes say so (diff): its content isn't asked */
+    bool is_clean;     /* git's own index says that it has not changed since it was staged */
+    bool has_id;       /* id is known: of a revision's file; and of a clean one that git stores as it lies there */
+    bool is_converted; /* git may store it otherwise than it lies there (line ends, filters): has_id is then false */
+    bool is_said_text; /* attributes say so (diff): its content isn't asked */
     bool is_said_original; /* likewise (-linguist-generated) */
     struct repo_id id;
     struct repo_stamp stamp;

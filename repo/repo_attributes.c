@@ -34,10 +34,24 @@ unsigned repo_rules_of(const char *text, size_t size)
 
 static unsigned rules_of_file(const char *path, struct buffer *scratch)
 {
+    struct stat about;
     buffer_clear(scratch);
-    if (!repo_read_small(AT_FDCWD, path, true, REPO_RULES_LIMIT, scratch))
-        return 0;
-    return repo_rules_of(buffer_text(scratch), scratch->size);
+    if (repo_read_small(AT_FDCWD, path, true, REPO_RULES_LIMIT, scratch))
+        return repo_rules_of(buffer_text(scratch), scratch->size);
+    return stat(path, &about) == 0 && !S_ISREG(about.st_mode) ? REPO_RULES_BLOCKED : 0;
+}
+
+void repo_user_file(const char *name, struct buffer *out)
+{
+    git_buf folders = {0};
+    buffer_clear(out);
+    /* Not git_config_find_xdg, which finds nothing where there is no configuration. */
+    if (git_libgit2_opts(GIT_OPT_GET_SEARCH_PATH, GIT_CONFIG_LEVEL_XDG, &folders) == 0 && folders.size) {
+        buffer_append(out, folders.ptr, strcspn(folders.ptr, ":"));
+        buffer_append_byte(out, '/');
+        buffer_append_text(out, name);
+    }
+    git_buf_dispose(&folders);
 }
 
 unsigned repo_rules_global(struct repo *repo)
@@ -59,15 +73,8 @@ unsigned repo_rules_global(struct repo *repo)
         git_buf_dispose(&found);
     }
     git_config_free(config);
-    if (git_config_find_xdg(&found) == 0) {
-        /* The folder that git's configuration lies in holds "attributes", too. */
-        char *slash = strrchr(found.ptr, '/');
-        buffer_clear(&path);
-        buffer_append(&path, found.ptr, slash ? (size_t)(slash - found.ptr) : 0);
-        buffer_append_text(&path, "/attributes");
-        rules |= rules_of_file(buffer_text(&path), &text);
-    }
-    git_buf_dispose(&found);
+    repo_user_file("attributes", &path);
+    rules |= rules_of_file(buffer_text(&path), &text);
     buffer_deinit(&path);
     buffer_deinit(&text);
     return rules;

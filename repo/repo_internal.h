@@ -58,6 +58,9 @@ void repo_list_deinit(struct repo_list *list);
 int repo_open_below(int folder_fd, const char *path, size_t size, int flags);
 /* Appends a regular file's content, as it is now, up to limit bytes.  False where it is none, larger, or unreadable. */
 bool repo_read_small(int folder_fd, const char *path, bool follows, size_t limit, struct buffer *out);
+/* Appends the content of a file of the worktree: what repo_read does, without looking at it. */
+enum status repo_read_file(struct repo *repo, const struct repo_file *file, uint64_t limit, struct buffer *out,
+                           struct error *error);
 struct repo_stamp repo_stamp_of(const struct stat *about);
 
 /* ---- git's own index ---- */
@@ -76,10 +79,14 @@ bool repo_entry_is_clean(const struct repo *repo, const git_index_entry *entry, 
 enum {
     REPO_RULES_SKIP = 1,    /* what skipping depends on */
     REPO_RULES_CONVERT = 2, /* that git stores files otherwise than they lie there */
+    REPO_RULES_BLOCKED = 4, /* a file of rules is a pipe or a link: libgit2 would wait for it or follow it */
 };
 unsigned repo_rules_of(const char *text, size_t size);
 /* Of the rules outside the worktree: the repository's own, the user's, the system's. */
 unsigned repo_rules_global(struct repo *repo);
+
+/* The path of a file beside the user's configuration of git ("ignore"), which needn't be there; "" without a home. */
+void repo_user_file(const char *name, struct buffer *out);
 
 struct repo_marks {
     bool is_vendored, is_not_vendored, is_generated, is_not_generated, is_binary, is_text;

@@ -91,8 +91,8 @@ static bool is_git_name(const char *path, size_t size)
 }
 
 /* Into the content of a file of the worktree. */
-static enum status read_file(struct repo *repo, const struct repo_file *file, uint64_t limit, struct buffer *out,
-                             struct error *error)
+enum status repo_read_file(struct repo *repo, const struct repo_file *file, uint64_t limit, struct buffer *out,
+                           struct error *error)
 {
     struct stat about;
     size_t most = limit < SIZE_MAX / 2 ? (size_t)limit : SIZE_MAX / 2;
@@ -151,7 +151,7 @@ enum status repo_read(struct repo *repo, const struct repo_file *file, uint64_t 
     *skip = REPO_SKIP_UNREADABLE;
     bool is_of_revision = file->stamp.mode == 0;
     enum status status =
-        is_of_revision ? read_blob(repo, file, limit, out, error) : read_file(repo, file, limit, out, error);
+        is_of_revision ? read_blob(repo, file, limit, out, error) : repo_read_file(repo, file, limit, out, error);
     if (status == STATUS_RANGE)
         *skip = REPO_SKIP_LARGE;
     if (status != STATUS_OK)

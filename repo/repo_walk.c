@@ -140,7 +140,8 @@ static enum status add_present(struct walk *walk, const struct frame *frame, con
     struct repo_file *file = repo_list_add(&walk->list, path, size, walk->error);
     if (!file)
         return status_of(walk);
-    if (walk->repo->git && (frame->attribute_rules & REPO_RULES_SKIP))
+    bool is_converted = walk->repo->git && (frame->attribute_rules & REPO_RULES_CONVERT);
+    if (walk->repo->git && (frame->attribute_rules & (REPO_RULES_SKIP | REPO_RULES_BLOCKED)) == REPO_RULES_SKIP)
         repo_marks_of(walk->repo, NULL, file->path, &marks);
     file->is_tracked = entry != NULL;
     file->stamp = repo_stamp_of(about);
@@ -151,7 +152,8 @@ static enum status add_present(struct walk *walk, const struct frame *frame, con
                                           .verdict = trusted_verdict(walk, frame, path, size),
                                           .marks = &marks});
     file->is_clean = entry && repo_entry_is_clean(walk->repo, entry, about);
-    file->has_id = file->is_clean && S_ISREG(about->st_mode) && !(frame->attribute_rules & REPO_RULES_CONVERT);
+    file->has_id = file->is_clean && S_ISREG(about->st_mode) && !is_converted;
+    file->is_converted = is_converted && !(frame->attribute_rules & REPO_RULES_BLOCKED);
     if (file->has_id)
         memcpy(file->id.bytes, entry->id.id, sizeof file->id.bytes);
     return STATUS_OK;
@@ -243,6 +245,8 @@ static enum status push_rules(struct walk *walk, struct frame *frame)
         return STATUS_OK;
     if (read_rules(walk, frame, ".gitattributes", true, &text))
         frame->attribute_rules |= repo_rules_of(buffer_text(&text), text.size);
+    else if (walk_names_hold(&walk->names, frame->name_begin, frame->name_end, ".gitattributes"))
+        frame->attribute_rules |= REPO_RULES_BLOCKED;
     if (!frame->is_excluded && read_rules(walk, frame, ".gitignore", false, &text)) {
         struct ignore_list *list;
         status = ignore_list_new(buffer_text(&text), text.size, walk->folds, &list, walk->error);
@@ -497,15 +501,10 @@ static enum status read_settings(struct walk *walk, unsigned *attribute_rules)
         (void)git_config_get_path(&found, config, "core.excludesfile");
     }
     git_config_free(config);
-    if (!found.ptr && git_config_find_xdg(&found) == 0) {
-        /* Without a setting it is the file "ignore" beside the user's configuration. */
-        char *slash = strrchr(found.ptr, '/');
-        if (slash)
-            *slash = 0;
-        buffer_printf(&path, "%s/ignore", found.ptr);
-    } else if (found.ptr) {
+    if (found.ptr)
         buffer_append_text(&path, found.ptr);
-    }
+    else
+        repo_user_file("ignore", &path);
     git_buf_dispose(&found);
     enum status status = path.size ? read_list(walk, path.data, &walk->excludes[1]) : STATUS_OK;
     buffer_clear(&path);
