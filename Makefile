@@ -51,7 +51,7 @@ CUDA_OBJECT := $(if $(filter-out 0,$(CUDA)),$(if $(and $(KERNELS),$(NVCC)),$(BUI
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGRAM) $(BUILD)/libfathom.a $(CUDA_OBJECT) # the program, and what it opens when it runs
-tests: all $(TESTS)
+tests: all $(TESTS) $(BUILD)/tests/tools/tags
 fuzzers: $(FUZZERS)
 
 $(BUILD)/fathom: $(BUILD)/app/main.o $(BUILD)/libfathom.a
@@ -84,7 +84,7 @@ $(BUILD)/.objects: FORCE
 
 # ---- what a person calls ----
 
-.PHONY: run model grammars deps deps-test test data synth bench bench-draft peer debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
+.PHONY: run model grammars deps deps-test test data synth bench bench-draft peer check-tags debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
 AGAIN   = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 MODELS  = "$${XDG_DATA_HOME:-$$HOME/.local/share}/fathom/models"
 DATA    = build/test-data
@@ -122,6 +122,8 @@ bench-draft: data $(BUILD)/tests/tools/edits # what drafts gain on code edits, a
 	@$(BUILD)/tests/tools/edits $(DATA)/models/SmolLM2-135M-Instruct.Q4_1.gguf tests/edits $(ARGS)
 peer: $(PROGRAM) $(BUILD)/tests/tools/synth # hold it against llama.cpp on random models and files: PEER=a Python with numpy, gguf and llama-cpp-python
 	@$(PEER) tests/check_llama_cpp.py families && $(PEER) tests/check_llama_cpp.py files
+check-tags: data $(BUILD)/tests/tools/tags # hold the definitions found in C files against ctags: CODE=FOLDER (N=5000 files of it; V=1 shows differences)
+	@$(PYTHON) tests/check_tags.py c '$(BUILD)/tests/tools/tags build/lib assets/tags' $(CODE) $(or $(N),5000) $(if $(V),-v)
 debug: # an unoptimised build for a debugger, in build/debug
 	$(AGAIN) BUILD=build/debug CFLAGS='-O0 -g3' all
 asan tsan: data deps-test # the tests under AddressSanitizer and UBSan, or under ThreadSanitizer
@@ -131,6 +133,7 @@ valgrind: data # the unit tests under valgrind, without the SIMD kernels, which 
 	$(AGAIN) tests </dev/null >&2
 	@FATHOM_CPU=scalar PYTHON=$(PYTHON) tests/run.sh $(BUILD) valgrind
 fuzz: deps-test # every fuzz target for FUZZ_SECONDS=60, each after the proof that it finds a planted bug (ONLY="model ...")
+	@$(PYTHON) tools/fetch.py grammars build/lib
 	@tools/fuzz.sh $(or $(FUZZ_SECONDS),60) $(ONLY)
 format: # the sources by clang-format 14
 	@find $(LAYERS) tests -name '*.[ch]' -exec clang-format-14 -i {} +

@@ -107,21 +107,42 @@ static uint32_t first_line(const struct cutter *cutter, const struct definition 
     return line;
 }
 
+/* Cuts up to the ends of those large definitions that end before the line. */
+static uint32_t cut_ends(struct cutter *cutter, const struct definition *definitions, int32_t *open, uint32_t at,
+                         uint32_t line)
+{
+    for (; *open >= 0 && definitions[*open].end_line <= line; *open = definitions[*open].parent) {
+        if (definitions[*open].end_line > at) {
+            cut(cutter, at, definitions[*open].end_line);
+            at = definitions[*open].end_line;
+        }
+    }
+    return at;
+}
+
 static void cut_all(struct cutter *cutter, const struct definition *definitions, size_t n)
 {
     uint32_t at = 0;
+    int32_t open = -1; /* the innermost definition that is too large for one chunk */
     for (size_t i = 0; i < n; i++) {
         const struct definition *definition = &definitions[i];
         if (definition->line == 0 || definition->end_line > cutter->n_lines ||
             definition->end_line < definition->line + OWN_LINES - 1)
             continue;
         uint32_t from = first_line(cutter, definition), to = definition->end_line;
-        if (from < at || cutter->lines[to] - cutter->lines[from] > SYNTAX_CHUNK)
+        at = cut_ends(cutter, definitions, &open, at, from);
+        if (from < at)
             continue;
         cut(cutter, at, from);
-        add(cutter, from, to);
-        at = to;
+        at = from;
+        if (cutter->lines[to] - cutter->lines[from] <= SYNTAX_CHUNK) {
+            add(cutter, from, to);
+            at = to;
+        } else {
+            open = (int32_t)i;
+        }
     }
+    at = cut_ends(cutter, definitions, &open, at, cutter->n_lines);
     cut(cutter, at, cutter->n_lines);
 }
 

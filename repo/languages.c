@@ -233,6 +233,7 @@ const struct language *languages_get(struct languages *languages, int index)
         if (language->grammar) {
             load_query(languages, index);
             language->is_c = index == LANGUAGE_C;
+            language->is_cpp = strcmp(TABLE[index].grammar, "cpp") == 0;
             language->colours = highlight_table_new(language->grammar);
         }
         languages->tried[index] = true;
@@ -283,8 +284,9 @@ static int language_of_interpreter(const char *text, size_t size)
 /* A header that could be C's or C++'s. */
 static bool is_cpp_header(const char *text, size_t size)
 {
-    static const char *const signs[] = {"\nclass ",    "\nnamespace ", "\ntemplate <", "\ntemplate<", "\nusing ",
-                                        "\npublic:\n", "\nprivate:\n", " public:\n",   "std::"};
+    static const char *const signs[] = {"\nclass ",     "\nnamespace ",       "\ntemplate <",
+                                        "\ntemplate<",  "\nusing namespace ", "\npublic:\n",
+                                        "\nprivate:\n", " public:\n",         "std::"};
     for (size_t i = 0; text && i < sizeof signs / sizeof *signs; i++)
         if (memmem(text, size, signs[i], strlen(signs[i])))
             return true;

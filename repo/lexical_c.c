@@ -15,9 +15,12 @@ struct scanner {
     const char *text;
     uint32_t size, at, line;
     struct list *out;
+    bool macros_only;
     /* the statement at the top level */
     bool is_begun, has_equal, is_tag_open; /* tag: struct, union, enum NAME with nothing behind it yet */
     bool closed_group;
+    bool is_typedef, is_named; /* named: type_name is settled, as that of (*name)(...) */
+    struct span type_name, last_type_name;
     uint32_t begin, begin_line;
     struct span word, name, reserved, argument, tag; /* word: where the last token was one */
     enum tag_kind tag_kind;
@@ -94,6 +97,8 @@ static uint32_t end_of_directive(const struct scanner *s, uint32_t at)
 
 static void reset(struct scanner *s)
 {
+    s->is_typedef = s->is_named = false;
+    s->type_name = s->last_type_name = (struct span){0, 0};
     s->is_begun = s->has_equal = s->is_tag_open = s->has_tag_word = s->closed_group = false;
     s->name = s->reserved = s->argument = s->tag = s->word = (struct span){0, 0};
     s->parens = 0;
@@ -101,7 +106,8 @@ static void reset(struct scanner *s)
 
 static void emit(struct scanner *s, const struct found_definition *definition)
 {
-    struct found_definition *out = list_add(s->out);
+    bool is_wanted = !s->macros_only || definition->definition.kind == TAG_MACRO;
+    struct found_definition *out = is_wanted ? list_add(s->out) : NULL;
     if (out)
         *out = *definition;
 }
@@ -208,15 +214,20 @@ static void take_directive(struct scanner *s)
     }
 }
 
-static bool is_reserved(const struct scanner *s, struct span name)
+bool lexical_c_is_keyword(const char *text, struct span name)
 {
     static const char *const words[] = {"if", "for", "while", "switch", "return", "sizeof", "typeof", "defined"};
-    if (name.end - name.begin > 2 && s->text[name.begin] == '_' && s->text[name.begin + 1] == '_')
-        return true;
+    struct slice slice = {text + name.begin, name.end - name.begin};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (equals(s, name, words[i]))
+        if (slice_equals(slice, words[i]))
             return true;
     return false;
+}
+
+static bool is_reserved(const struct scanner *s, struct span name)
+{
+    bool is_attribute = name.end - name.begin > 2 && s->text[name.begin] == '_' && s->text[name.begin + 1] == '_';
+    return is_attribute || lexical_c_is_keyword(s->text, name);
 }
 
 /* Macros that define a function by the name they are given: SYSCALL_DEFINE3(read, ...), BPF_CALL_1(name, ...). */
@@ -241,6 +252,10 @@ static void take_word(struct scanner *s, struct span word, bool is_first_column)
         s->is_begun = true;
         s->begin = word.begin;
         s->begin_line = s->line;
+        s->is_typedef = equals(s, word, "typedef");
+    } else if (s->is_typedef && !s->is_named) {
+        s->last_type_name = s->type_name;
+        s->type_name = word;
     }
     bool is_struct = equals(s, word, "struct"), is_union = equals(s, word, "union"), is_enum = equals(s, word, "enum");
     if (is_struct || is_union || is_enum) {
@@ -259,10 +274,59 @@ static void take_word(struct scanner *s, struct span word, bool is_first_column)
     s->word = word;
 }
 
+/* In a typedef: what (*name)(...), name(...) and __attribute__((...)) make of the name. */
+static void take_open_of_type(struct scanner *s)
+{
+    uint32_t at = s->at + 1;
+    struct span word = {0, 0};
+    if (s->is_named)
+        return;
+    for (; at < s->size && !strchr("),([", s->text[at]); at++) {
+        if (is_word(s->text[at]) && !is_word(s->text[at - 1]))
+            word.begin = at;
+        if (is_word(s->text[at]))
+            word.end = at + 1;
+    }
+    bool is_name_before = !is_empty(s->word) && s->word.begin == s->type_name.begin, is_inside = false;
+    if (at < s->size && s->text[at] == ')') {
+        for (at++; at < s->size && (unsigned char)s->text[at] <= ' ';)
+            at++;
+        is_inside = at < s->size && s->text[at] == '('; /* (...)(...) */
+    } else {
+        is_inside = s->at + 1 < s->size && s->text[s->at + 1] == '*';
+    }
+    if (is_inside && !is_empty(word)) {
+        s->type_name = word;
+        s->is_named = true;
+    } else if (is_name_before && is_reserved(s, s->word)) {
+        s->type_name = s->last_type_name;
+    } else if (is_name_before) {
+        s->is_named = true;
+    }
+}
+
+/* At , and ; of a typedef. */
+static void emit_type(struct scanner *s)
+{
+    struct found_definition found = {.rank = LEXICAL_RANK};
+    struct definition *type = &found.definition;
+    type->kind = TAG_TYPE;
+    type->name = s->type_name;
+    type->whole = type->signature = (struct span){s->begin, s->at + 1};
+    type->line = s->begin_line;
+    type->end_line = s->line;
+    if (!is_empty(s->type_name))
+        emit(s, &found);
+    s->type_name = s->last_type_name = (struct span){0, 0};
+    s->is_named = false;
+}
+
 static void take_open(struct scanner *s)
 {
     if (s->parens++ == 0) {
         s->is_tag_open = false;
+        if (s->is_typedef)
+            take_open_of_type(s);
         if (is_empty(s->word))
             return;
         if (is_empty(s->name) && !is_reserved(s, s->word)) {
@@ -279,7 +343,7 @@ static void open_definition(struct scanner *s)
 {
     struct span name = is_empty(s->name) ? s->reserved : s->name;
     struct definition *open = &s->open.definition;
-    bool is_function = !s->has_equal && !is_empty(name) && !s->is_tag_open;
+    bool is_function = !s->has_equal && !s->is_typedef && !is_empty(name) && !s->is_tag_open;
     s->is_open = (is_function && s->closed_group) || (s->is_tag_open && !s->has_equal);
     if (!s->is_open)
         return;
@@ -291,6 +355,18 @@ static void open_definition(struct scanner *s)
     open->whole.begin = open->signature.begin = s->begin;
     open->signature.end = s->at;
     open->line = s->begin_line;
+}
+
+/* FIXTURE_VARIANT_ADD(tls, 12_aes_gcm) { .cipher = ... }; is no function, though a function may have a ; too many. */
+static bool is_initializer(const struct scanner *s)
+{
+    struct span name = s->open.definition.name;
+    if (s->at + 1 >= s->size || s->text[s->at + 1] != ';')
+        return false;
+    for (uint32_t i = name.begin; i < name.end; i++)
+        if (s->text[i] >= 'a' && s->text[i] <= 'z')
+            return false;
+    return true;
 }
 
 static void take_brace(struct scanner *s)
@@ -312,7 +388,8 @@ static void take_brace(struct scanner *s)
         s->open.definition.end_line = s->line;
         if (s->open.definition.kind == TAG_FUNCTION)
             reset(s);
-        emit(s, &s->open);
+        if (s->open.definition.kind != TAG_FUNCTION || !is_initializer(s))
+            emit(s, &s->open);
         s->is_open = false;
     }
     s->is_tag_open = false;
@@ -326,11 +403,17 @@ static void take_sign(struct scanner *s)
     } else if (s->depth == 0) {
         if (c == '(')
             take_open(s);
+        else if (c == '[')
+            s->parens++;
+        else if (c == ']' && s->parens)
+            s->parens--;
         else if (c == ')' && s->parens && --s->parens == 0)
             s->closed_group = s->closed_group || !is_empty(s->name) || !is_empty(s->reserved);
         else if (c == '=' && s->parens == 0)
             s->has_equal = true;
-        else if (c == ';' && s->parens == 0)
+        else if ((c == ';' || c == ',') && s->parens == 0 && s->is_typedef)
+            emit_type(s);
+        if (c == ';' && s->parens == 0)
             reset(s);
         if (c != ';')
             s->word = (struct span){0, 0};
@@ -338,9 +421,9 @@ static void take_sign(struct scanner *s)
     s->at++;
 }
 
-void lexical_c_run(const char *text, uint32_t size, struct list *definitions)
+void lexical_c_run(const char *text, uint32_t size, bool macros_only, struct list *definitions)
 {
-    struct scanner s = {.text = text, .size = size, .line = 1, .out = definitions};
+    struct scanner s = {.text = text, .size = size, .line = 1, .out = definitions, .macros_only = macros_only};
     bool is_line_begin = true;
     while (s.at < size) {
         char c = text[s.at];

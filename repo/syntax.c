@@ -144,19 +144,31 @@ static void add_local(struct syntax *syntax, const char *text, struct span name,
         *local = (struct found_local){hash_of(text, name), scope};
 }
 
-/* Functions of C don't lie in one another: what the tree takes for one within a function that the lexical look found is
- * an error of the tree's. */
-static void drop_nested(struct list *found)
+static int by_begin(const void *left, const void *right)
+{
+    const struct found_definition *a = left, *b = right;
+    int order = compare_u32(a->definition.whole.begin, b->definition.whole.begin);
+    return order ? order : compare_u32(a->rank, b->rank);
+}
+
+/* Functions of C don't lie in one another, nor typedefs: what the tree takes for one within one that the lexical look
+ * found is an error of the tree's. */
+static void drop_errors(struct list *found, const char *text)
 {
     struct found_definition *items = found->items;
     size_t n = 0;
-    uint32_t end = 0;
+    uint32_t function_end = 0, type_end = 0;
+    sort(found, by_begin);
     for (size_t i = 0; i < found->n; i++) {
-        bool is_lexical = items[i].rank == LEXICAL_RANK, is_fn = items[i].definition.kind == TAG_FUNCTION;
-        if (is_fn && !is_lexical && items[i].definition.name.begin < end)
+        const struct definition *definition = &items[i].definition;
+        bool is_fn = definition->kind == TAG_FUNCTION, is_type = definition->kind == TAG_TYPE;
+        if (items[i].rank == LEXICAL_RANK) {
+            function_end = is_fn ? definition->whole.end : function_end;
+            type_end = is_type ? definition->whole.end : type_end;
+        } else if ((is_type && definition->name.begin < type_end) || (is_fn && definition->name.begin < function_end) ||
+                   (is_fn && lexical_c_is_keyword(text, definition->name))) {
             continue;
-        if (is_fn && is_lexical)
-            end = items[i].definition.whole.end;
+        }
         items[n++] = items[i];
     }
     found->n = n;
@@ -217,8 +229,9 @@ static void put_definitions(struct syntax *syntax, const char *text, uint32_t si
         if (n == 0 || items[i].definition.name.begin != items[n - 1].definition.name.begin)
             items[n++] = items[i];
     found->n = n;
+    if (syntax->found.is_lexical)
+        drop_errors(found, text);
     sort(found, by_place);
-    drop_nested(found);
     extend_headings(found, text, size);
     n = found->n;
     int32_t parent = -1;
@@ -521,8 +534,9 @@ void syntax_read_tree(struct syntax *syntax, const struct language *language, TS
 {
     static const struct tag_query none;
     tag_walk_run(syntax->walk, language->tags ? language->tags : &none, root, text, size, range, &syntax->found);
-    if (language->tags && language->is_c && ts_node_has_error(root))
-        lexical_c_run(text, size, &syntax->found.definitions);
+    syntax->found.is_lexical = language->tags && (language->is_c || language->is_cpp) && ts_node_has_error(root);
+    if (syntax->found.is_lexical)
+        lexical_c_run(text, size, !language->is_c, &syntax->found.definitions);
     put_definitions(syntax, text, size);
     find_docs(syntax, text);
     trim_signatures(&syntax->definitions, text);

@@ -70,8 +70,8 @@ void tag_query_free(struct tag_query *query);
 struct language {
     const TSLanguage *grammar; /* NULL: there is none that fits */
     struct tag_query *tags;    /* NULL: there is none */
-    bool is_c;
-    uint8_t *colours; /* enum highlight by symbol; NULL without grammar */
+    bool is_c, is_cpp;         /* lexical_c helps; in C++ with macros alone */
+    uint8_t *colours;          /* enum highlight by symbol; NULL without grammar */
 };
 
 /* The language, loaded at the first call; never NULL for 0 <= index < languages_count().  Thread-safe. */
@@ -106,6 +106,7 @@ struct found {
     struct list names;       /* found_name: references, calls, locals */
     struct list comments;    /* found_name */
     struct list imports;     /* import */
+    bool is_lexical;         /* lexical_c added to the definitions */
     struct list rows; /* uint8_t: for chunks, how deep the node lies that begins a line; ROW_NONE: don't cut there */
 };
 
@@ -121,7 +122,8 @@ void tag_walk_run(struct tag_walk *walk, const struct tag_query *query, TSNode r
 
 /* Adds what a look without a grammar finds in C (found_definition of LEXICAL_RANK). */
 enum { LEXICAL_RANK = 0 }; /* before all patterns, which count from 1 */
-void lexical_c_run(const char *text, uint32_t size, struct list *definitions);
+void lexical_c_run(const char *text, uint32_t size, bool macros_only, struct list *definitions);
+bool lexical_c_is_keyword(const char *text, struct span name); /* that stands before parentheses */
 
 /* ---- what is made of it ---- */
 

@@ -1,0 +1,12 @@
+local json = require("json")
+local M = {}
+LIMIT = 10
+local count = 0
+-- Adds.
+function M.add(a, b) return helper(a) + b end
+function M:method(x) self.x = x end
+local function inner(y) return M.add(y, LIMIT) end
+M.lambda = function(z) return inner(z) end
+local f = function() end
+function global() json.decode("x") end
+return M
