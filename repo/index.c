@@ -66,6 +66,8 @@ static const char *const sql[INDEX_N_STATEMENTS] = {
     [INDEX_CHUNKS] = "SELECT facts.chunks, contents.chunk, language FROM facts JOIN contents USING (id) WHERE id = ?1",
     [INDEX_IMPORTS] = "SELECT imports, language FROM facts JOIN contents USING (id) WHERE id = ?1",
     [INDEX_STEM] = "SELECT path, content FROM files WHERE stem = ?1 AND content > 0 LIMIT ?2",
+    [INDEX_EACH_PLACE] = "SELECT path, id, language, chunk, chunks FROM files JOIN contents ON contents.id = "
+                         "files.content",
     [INDEX_LANGUAGE] = "SELECT language, bytes FROM contents WHERE id = ?1",
 };
 

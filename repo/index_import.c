@@ -86,7 +86,7 @@ static int fit(const char *from, size_t n_from, int language, const struct fact_
     if (ends_with(path, size, target, plain))
         return 3;
     if (!facts_is_dotted(language))
-        return *text != '.' && is_meant(path, size, target, plain, false) ? 2 : 0;
+        return n && *text != '.' && is_meant(path, size, target, plain, false) ? 2 : 0;
     /* Parts parted by dots or colons; leading dots are folders upwards. */
     size_t dots = 0;
     while (dots < n && text[dots] == '.')

@@ -42,6 +42,7 @@ enum index_statement {
     INDEX_IMPORTS,     /* imports, language */
     INDEX_STEM,        /* path, content of stem ?1, at most ?2 */
     INDEX_LANGUAGE,    /* language, size of content ?1 */
+    INDEX_EACH_PLACE,  /* path, content, language, first chunk, number of chunks */
     INDEX_N_STATEMENTS,
 };
 

@@ -1,0 +1,279 @@
+/* search_text: chunks by BM25 over words and parts of identifiers (search.h).
+ *
+ * Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond (2009), with k1 = 1.2 and b = 0.6 (chunks
+ * are of like length).  Counts are kept as 1, 2, 3 and 4 or more.  A part of an identifier weighs half of a whole word, and
+ * chunks that hold all words of the query come before those that hold one often. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "repo/search_private.h"
+
+enum { MAX_TERMS = 64, TOP = 400 };
+
+struct term {
+    char key[80]; /* KEY_TERM and the word */
+    size_t size;
+    unsigned word; /* of the query, for which it stands */
+    double weight;
+    uint64_t n; /* chunks that hold it */
+};
+
+struct top_chunk {
+    float score;
+    uint32_t chunk;
+};
+
+struct ranking {
+    struct search *search;
+    struct term terms[MAX_TERMS];
+    size_t n_terms;
+    uint64_t n_chunks;
+    float norms[256]; /* by length: k1 * (1 - b + b * length / mean) */
+    struct top_chunk top[TOP];
+    size_t n_top;
+    float *scores;
+    uint32_t *words; /* bits of the words that a chunk holds */
+    size_t capacity;
+};
+
+static void add_term(struct ranking *ranking, struct slice text, unsigned word, double weight)
+{
+    struct term *term = &ranking->terms[ranking->n_terms];
+    if (ranking->n_terms == MAX_TERMS || text.size + 1 > sizeof term->key)
+        return;
+    *term = (struct term){.size = text.size + 1, .word = word, .weight = weight};
+    term->key[0] = KEY_TERM;
+    facts_lower(term->key + 1, text.data, text.size);
+    for (size_t i = 0; i < ranking->n_terms; i++)
+        if (code_compare(ranking->terms[i].key, ranking->terms[i].size, term->key, term->size) == 0)
+            return;
+    ranking->n_terms++;
+}
+
+static void list_terms(struct ranking *ranking)
+{
+    const struct search_query *query = &ranking->search->query;
+    for (size_t i = 0; i < query->n_words; i++)
+        add_term(ranking, query->words[i], (unsigned)i, 1);
+    for (size_t i = 0; i < query->n_words; i++) {
+        struct slice parts[FACT_PARTS_MAX];
+        size_t n = facts_split(query->words[i], parts);
+        for (size_t k = 0; k < n; k++)
+            add_term(ranking, parts[k], (unsigned)i, 0.5 / (double)n);
+    }
+}
+
+/* ---- the best ones: a heap whose root is the least of them ---- */
+
+static void sift(struct top_chunk *heap, size_t n, size_t at)
+{
+    for (;;) {
+        size_t least = at;
+        for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < n; child++)
+            if (heap[child].score < heap[least].score)
+                least = child;
+        if (least == at)
+            return;
+        struct top_chunk swap = heap[at];
+        heap[at] = heap[least];
+        heap[least] = swap;
+        at = least;
+    }
+}
+
+static void offer(struct ranking *ranking, float score, uint32_t chunk)
+{
+    if (ranking->n_top < TOP) {
+        ranking->top[ranking->n_top++] = (struct top_chunk){score, chunk};
+        if (ranking->n_top == TOP)
+            for (size_t i = TOP / 2; i; i--)
+                sift(ranking->top, TOP, i - 1);
+    } else if (score > ranking->top[0].score) {
+        ranking->top[0] = (struct top_chunk){score, chunk};
+        sift(ranking->top, TOP, 0);
+    }
+}
+
+static int compare_top(const void *a, const void *b)
+{
+    const struct top_chunk *one = a, *other = b;
+    if (one->score != other->score)
+        return one->score > other->score ? -1 : 1;
+    return (one->chunk > other->chunk) - (one->chunk < other->chunk);
+}
+
+/* ---- scores ---- */
+
+static enum status count(struct ranking *ranking, const struct segment *segments, size_t n, struct error *error)
+{
+    struct segment_store *store = ranking->search->index->segments;
+    for (size_t i = 0; i < n; i++) {
+        ranking->n_chunks += segments[i].end_chunk - segments[i].first_chunk;
+        for (size_t t = 0; t < ranking->n_terms; t++) {
+            struct posting_list list;
+            enum status status =
+                segment_find(store, &segments[i], ranking->terms[t].key, ranking->terms[t].size, 0, &list, error);
+            if (status != STATUS_OK)
+                return status;
+            ranking->terms[t].n += list.n;
+        }
+    }
+    return STATUS_OK;
+}
+
+static void add_scores(struct ranking *ranking, const struct term *term, const struct segment *segment,
+                       struct posting_list *list, const uint8_t *lengths)
+{
+    double n = (double)term->n, all = (double)ranking->n_chunks;
+    float idf = (float)(term->weight * log(1 + (all - n + 0.5 > 0 ? all - n + 0.5 : 0.5) / (n + 0.5)));
+    uint32_t range = segment->end_chunk - segment->first_chunk;
+    while (posting_next(list)) {
+        uint32_t at = list->document - segment->first_chunk;
+        if (list->document < segment->first_chunk || at >= range)
+            continue;
+        float times = (float)(list->low + 1);
+        ranking->scores[at] += idf * times * 2.2f / (times + ranking->norms[lengths[at]]);
+        ranking->words[at] |= 1u << (term->word & 31);
+    }
+}
+
+static enum status score_segment(struct ranking *ranking, const struct segment *segment, struct buffer *lengths,
+                                 struct error *error)
+{
+    struct search *search = ranking->search;
+    uint32_t range = segment->end_chunk - segment->first_chunk;
+    enum status status = segment_lengths(search->index->segments, segment, lengths, error);
+    if (status != STATUS_OK || !range)
+        return status;
+    if (range > ranking->capacity) {
+        free(ranking->scores);
+        free(ranking->words);
+        ranking->scores = calloc(range, sizeof *ranking->scores);
+        ranking->words = calloc(range, sizeof *ranking->words);
+        ranking->capacity = ranking->scores && ranking->words ? range : 0;
+        if (!ranking->capacity)
+            return error_set(error, STATUS_MEMORY, "out of memory");
+    } else {
+        memset(ranking->scores, 0, range * sizeof *ranking->scores);
+        memset(ranking->words, 0, range * sizeof *ranking->words);
+    }
+    for (size_t t = 0; t < ranking->n_terms; t++) {
+        struct posting_list list;
+        status = segment_find(search->index->segments, segment, ranking->terms[t].key, ranking->terms[t].size, 0, &list,
+                              error);
+        if (status != STATUS_OK)
+            return status;
+        add_scores(ranking, &ranking->terms[t], segment, &list, (const uint8_t *)lengths->data);
+    }
+    float per_word = 0.7f / (float)search->query.n_words;
+    for (uint32_t i = 0; i < range; i++) {
+        if (ranking->scores[i] <= 0)
+            continue;
+        uint32_t chunk = segment->first_chunk + i;
+        if (search->chunks && (chunk >= search->n_chunks || !search->chunks[chunk]))
+            continue;
+        offer(ranking, ranking->scores[i] * (0.3f + per_word * (float)__builtin_popcount(ranking->words[i])), chunk);
+    }
+    return STATUS_OK;
+}
+
+static enum status score_all(struct ranking *ranking, struct error *error)
+{
+    const struct segment *segments;
+    size_t n;
+    struct buffer lengths = {0};
+    enum status status = segment_list(ranking->search->index->segments, &segments, &n, error);
+    if (status == STATUS_OK)
+        status = count(ranking, segments, n, error);
+    /* The largest segment's mean length speaks for all. */
+    uint64_t sum = 0, count_of = 1;
+    if (status == STATUS_OK && n) {
+        size_t largest = 0;
+        for (size_t i = 1; i < n; i++)
+            if (segments[i].end_chunk - segments[i].first_chunk >
+                segments[largest].end_chunk - segments[largest].first_chunk)
+                largest = i;
+        status = segment_lengths(ranking->search->index->segments, &segments[largest], &lengths, error);
+        for (size_t i = 0; i < lengths.size; i++)
+            sum += (uint8_t)lengths.data[i];
+        count_of = lengths.size ? lengths.size : 1;
+    }
+    double mean = (double)sum / (double)count_of + 1;
+    for (int i = 0; i < 256; i++)
+        ranking->norms[i] = (float)(1.2 * (1 - 0.6 + 0.6 * (i + 1) / mean));
+    for (size_t i = 0; status == STATUS_OK && i < n && !search_is_cancelled(ranking->search); i++)
+        status = score_segment(ranking, &segments[i], &lengths, error);
+    buffer_deinit(&lengths);
+    return status;
+}
+
+/* ---- from chunks to places ---- */
+
+static enum status place(struct search *search, const struct top_chunk *top, struct candidate *it, struct buffer *blob,
+                         struct error *error)
+{
+    sqlite3_stmt *row = index_statement(search->index, INDEX_CONTENT_AT, error);
+    if (!row)
+        return index_failed(search->index, error);
+    sqlite3_bind_int64(row, 1, top->chunk);
+    int code = sqlite3_step(row);
+    int64_t content = 0, first = 0, n = 0;
+    if (code == SQLITE_ROW) {
+        content = sqlite3_column_int64(row, 0);
+        first = sqlite3_column_int64(row, 1);
+        n = sqlite3_column_int64(row, 2);
+    }
+    sqlite3_reset(row);
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        return index_failed(search->index, error);
+    if (content <= 0 || content >= UINT32_MAX || top->chunk < first || top->chunk - first >= n)
+        return STATUS_OK; /* collected */
+    it->content = (uint32_t)content;
+    it->kind = -1;
+    it->name = "";
+    it->quality = top->score;
+    enum status status = search_find_path(search, it, error);
+    if (status == STATUS_OK && it->path)
+        status = search_copy_blob(search->index, INDEX_CHUNKS, it->content, blob, error);
+    struct code_reader reader = code_reader_make(blob->data, blob->size);
+    struct fact_chunk chunk = {0};
+    for (int64_t i = 0; status == STATUS_OK && it->path && i <= top->chunk - first; i++)
+        if (!facts_next_chunk(&reader, &chunk))
+            it->path = NULL;
+    it->line = chunk.line;
+    it->end_line = chunk.end_line;
+    return status;
+}
+
+enum status search_text(struct search *search, struct candidates *out, struct error *error)
+{
+    if (!search->query.n_words)
+        return STATUS_OK;
+    struct ranking *ranking = calloc(1, sizeof *ranking);
+    struct buffer blob = {0};
+    if (!ranking)
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    ranking->search = search;
+    list_terms(ranking);
+    enum status status = score_all(ranking, error);
+    qsort(ranking->top, ranking->n_top, sizeof *ranking->top, compare_top);
+    size_t n_found = 0;
+    for (size_t i = 0; status == STATUS_OK && i < ranking->n_top && n_found < SEARCH_MAX_LIST / 2; i++) {
+        struct candidate it = {0};
+        status = place(search, &ranking->top[i], &it, &blob, error);
+        if (status != STATUS_OK || !it.path)
+            continue;
+        struct candidate *added = candidates_add(out);
+        if (!added)
+            status = error_set(error, STATUS_MEMORY, "out of memory");
+        else
+            *added = it;
+        n_found++;
+    }
+    buffer_deinit(&blob);
+    free(ranking->scores);
+    free(ranking->words);
+    free(ranking);
+    return status;
+}
