@@ -248,15 +248,15 @@ static bool is_changed(const struct search *search, const struct candidate *it)
     return false;
 }
 
-/* Adds a list to the fused one.  A place that is there already (the same path, and lines within one another) gains by it
+/* Adds a list to the fused one; weighs: each by its quality, since letters in order are no more than a guess.  A place that is there already (the same path, and lines within one another) gains by it
  * and isn't listed again. */
-static enum status fuse(struct candidates *fused, const struct candidates *list, double weight, bool adds,
+static enum status fuse(struct candidates *fused, const struct candidates *list, bool weighs, bool adds,
                         struct error *error)
 {
     size_t before = fused->n;
     for (size_t rank = 0; rank < list->n; rank++) {
         const struct candidate *it = &list->items[rank];
-        double score = weight / (60.0 + (double)rank);
+        double score = (weighs ? it->quality : 1) / (60.0 + (double)rank);
         bool is_there = false;
         for (size_t i = 0; i < before && !is_there; i++) {
             struct candidate *other = &fused->items[i];
@@ -282,7 +282,7 @@ static enum status find_all(struct search *search, struct candidates *fused, str
     struct candidates symbols = {0}, text = {0}, scanned = {0};
     bool has_patterns = query->n_phrases || query->n_expressions;
     bool wants_symbols = !search->options->plain_text && !query->reference && (!query->wants_text || query->kinds);
-    bool wants_text = !query->definition && !query->reference && (!query->kinds || query->wants_text);
+    bool wants_text = !query->definition && !query->reference;
     enum status status = STATUS_OK;
     if (query->reference)
         status = find_references(search, fused, error);
@@ -295,13 +295,11 @@ static enum status find_all(struct search *search, struct candidates *fused, str
     if (status == STATUS_OK && wants_text)
         status = search_text(search, &text, error);
     if (status == STATUS_OK)
-        status = fuse(fused, &scanned, 1, true, error);
-    /* A symbol's list is worth its best one: letters in order are no more than a guess. */
-    double weight = symbols.n ? 0.4 + symbols.items[0].quality : 0;
+        status = fuse(fused, &scanned, false, true, error);
     if (status == STATUS_OK)
-        status = fuse(fused, &symbols, weight, !has_patterns, error);
+        status = fuse(fused, &symbols, true, !has_patterns, error);
     if (status == STATUS_OK)
-        status = fuse(fused, &text, 1, !has_patterns, error);
+        status = fuse(fused, &text, false, !has_patterns, error);
     free(symbols.items);
     free(text.items);
     free(scanned.items);

@@ -263,7 +263,7 @@ static double weight_of(const struct search_query *query, struct slice word)
     struct slice parts[FACT_PARTS_MAX];
     if (query->n_words == 1)
         return 1;
-    return facts_split(word, parts) > 1 ? 0.9 : 0.5;
+    return facts_split(word, parts) > 1 ? 0.9 : 0.3;
 }
 
 enum status search_symbols(struct search *search, struct candidates *out, struct error *error)

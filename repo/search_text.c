@@ -210,6 +210,35 @@ static enum status score_all(struct ranking *ranking, struct error *error)
 
 /* ---- from chunks to places ---- */
 
+/* Where kinds are asked for, a chunk stands for the definition that it is or lies in. */
+static enum status take_scope(struct search *search, int32_t scope, struct candidate *it, struct buffer *blob,
+                              struct error *error)
+{
+    const struct search_query *query = &search->query;
+    if (!query->kinds)
+        return STATUS_OK;
+    enum status status =
+        scope >= 0 ? search_copy_blob(search->index, INDEX_DEFINITIONS, it->content, blob, error) : STATUS_OK;
+    struct fact_definitions list = {0};
+    if (scope >= 0)
+        list.reader = code_reader_make(blob->data, blob->size);
+    while (status == STATUS_OK && facts_next_definition(&list)) {
+        if (list.now.ordinal != (uint32_t)scope)
+            continue;
+        if (!(query->kinds >> list.now.kind & 1))
+            break;
+        it->kind = (int)list.now.kind;
+        it->ordinal = list.now.ordinal;
+        it->line = list.now.line;
+        it->end_line = list.now.end_line;
+        it->name = arena_copy_text(search->arena, list.now.name.bytes, list.now.name.size);
+        return it->name ? STATUS_OK : error_set(error, STATUS_MEMORY, "out of memory");
+    }
+    if (!query->wants_text)
+        it->path = NULL;
+    return status;
+}
+
 static enum status place(struct search *search, const struct top_chunk *top, struct candidate *it, struct buffer *blob,
                          struct error *error)
 {
@@ -243,7 +272,7 @@ static enum status place(struct search *search, const struct top_chunk *top, str
             it->path = NULL;
     it->line = chunk.line;
     it->end_line = chunk.end_line;
-    return status;
+    return status == STATUS_OK && it->path ? take_scope(search, chunk.scope, it, blob, error) : status;
 }
 
 enum status search_text(struct search *search, struct candidates *out, struct error *error)
