@@ -119,6 +119,10 @@ void repo_judge(struct repo_file *file, const struct repo_facts *facts);
 /* paths: sorted; n_paths 0 with paths NULL means all. */
 enum status repo_walk_worktree(struct repo *repo, const struct repo_walk_options *options, const char *const *paths,
                                size_t n_paths, struct repo_files *out, struct error *error);
+/* The folders that a walk of the worktree enters, each with '/' at its end, without the root and without those where no
+ * file is of use; paths as above.  Costs no look at any file. */
+enum status repo_walk_folders(struct repo *repo, const struct repo_walk_options *options, const char *const *paths,
+                              size_t n_paths, struct repo_files *out, struct error *error);
 enum status repo_walk_tree(struct repo *repo, const struct repo_walk_options *options, struct repo_files *out,
                            struct error *error);
 

@@ -47,6 +47,7 @@ struct walk {
     const char *const *paths; /* the only ones that are meant; NULL: all */
     size_t n_paths;
     struct repo_list list;
+    bool wants_folders; /* the list is of the folders that are entered, and of nothing else */
     struct buffer path; /* of the frame that is being walked, then of its child */
     struct walk_names names;
     struct frame *frames;
@@ -281,6 +282,14 @@ static int frame_fd(struct walk *walk, struct frame *frame)
     return walk_folder_fd(&frame->folder);
 }
 
+/* Whether a change in the last frame's folder can concern anybody. */
+static bool is_worth_watching(const struct walk *walk)
+{
+    const struct frame *frame = &walk->frames[walk->n_frames - 1];
+    bool may_be_unmarked = (frame->attribute_rules & REPO_RULES_SKIP) != 0; /* -linguist-vendored */
+    return !frame->is_dropped && (!frame->is_vendored || may_be_unmarked);
+}
+
 /* Enters the folder whose path, with '/' at its end, lies in walk.path; frame says what is known of it.  Nothing is
  * entered where it is a repository of its own. */
 static enum status push_frame(struct walk *walk, struct frame *frame, const char *name)
@@ -320,7 +329,10 @@ static enum status push_frame(struct walk *walk, struct frame *frame, const char
     if (walk->n_frames >= OPEN_FRAMES) /* the last one's */
         walk_folder_close(&walk->frames[walk->n_frames - 1].folder);
     walk->frames[walk->n_frames++] = *frame;
-    return push_rules(walk, &walk->frames[walk->n_frames - 1]);
+    enum status status = push_rules(walk, &walk->frames[walk->n_frames - 1]);
+    if (status != STATUS_OK || !walk->wants_folders || is_root || !is_open || !is_worth_watching(walk))
+        return status;
+    return add_skipped(walk, walk->path.data, walk->path.size, false, REPO_KEEP);
 }
 
 /* ---- the merge ---- */
@@ -365,6 +377,8 @@ static bool next_child(const struct walk *walk, const struct frame *frame, struc
 static enum status add_all_absent(struct walk *walk, struct frame *frame, size_t end)
 {
     enum status status = STATUS_OK;
+    if (walk->wants_folders)
+        frame->entry = end;
     for (; frame->entry < end && status == STATUS_OK; frame->entry++) {
         const git_index_entry *entry = walk->repo->entries[frame->entry];
         if (frame->entry == 0 || strcmp(walk->repo->entries[frame->entry - 1]->path, entry->path) != 0)
@@ -424,6 +438,8 @@ static enum status take_file(struct walk *walk, const struct walk_name *name, co
     const char *text = walk_names_text(&walk->names, name);
     struct stat about;
     bool is_whole;
+    if (walk->wants_folders)
+        return STATUS_OK;
     if (!entry && walk->repo->git && (frame->is_excluded || (name->kind != DT_REG && name->kind != DT_LNK)))
         return STATUS_OK;
     walk->path.size = frame->path_size;
@@ -562,6 +578,22 @@ static void end(struct walk *walk)
     repo_list_deinit(&walk->list);
 }
 
+static enum status run(struct walk *walk, struct repo_files *out)
+{
+    pthread_mutex_lock(&walk->repo->lock);
+    enum status status = begin(walk);
+    while (status == STATUS_OK && walk->n_frames) {
+        status = repo_cancelled(walk->options->cancel, walk->error);
+        if (status == STATUS_OK)
+            status = step(walk);
+    }
+    if (status == STATUS_OK)
+        repo_list_finish(&walk->list, out);
+    end(walk);
+    pthread_mutex_unlock(&walk->repo->lock);
+    return status;
+}
+
 enum status repo_walk_worktree(struct repo *repo, const struct repo_walk_options *options, const char *const *paths,
                                size_t n_paths, struct repo_files *out, struct error *error)
 {
@@ -572,16 +604,19 @@ enum status repo_walk_worktree(struct repo *repo, const struct repo_walk_options
                         .large = options->large ? options->large : REPO_LARGE_DEFAULT,
                         .paths = paths,
                         .n_paths = n_paths};
-    pthread_mutex_lock(&repo->lock);
-    enum status status = begin(&walk);
-    while (status == STATUS_OK && walk.n_frames) {
-        status = repo_cancelled(options->cancel, walk.error);
-        if (status == STATUS_OK)
-            status = step(&walk);
-    }
-    if (status == STATUS_OK)
-        repo_list_finish(&walk.list, out);
-    end(&walk);
-    pthread_mutex_unlock(&repo->lock);
-    return status;
+    return run(&walk, out);
+}
+
+enum status repo_walk_folders(struct repo *repo, const struct repo_walk_options *options, const char *const *paths,
+                              size_t n_paths, struct repo_files *out, struct error *error)
+{
+    struct error unasked;
+    struct walk walk = {.repo = repo,
+                        .options = options,
+                        .error = error ? error : &unasked,
+                        .paths = paths,
+                        .n_paths = n_paths,
+                        .wants_folders = true};
+    *out = (struct repo_files){0};
+    return run(&walk, out);
 }
