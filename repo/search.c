@@ -6,7 +6,7 @@
 
 #include "repo/search_private.h"
 
-enum { MAX_TEXT = 4000, MAX_FILE = 4 << 20, DEFAULT_MAX = 10 };
+enum { MAX_TEXT = 4000, DEFAULT_MAX = 10 };
 
 static enum status out_of_memory(struct error *error)
 {
@@ -145,36 +145,6 @@ enum status search_filter(struct search *search, struct error *error)
     }
     sqlite3_reset(rows);
     return code == SQLITE_DONE ? STATUS_OK : index_failed(search->index, error);
-}
-
-enum status search_read(struct search *search, const struct candidate *candidate, struct buffer *out,
-                        struct error *error)
-{
-    struct repo_id stored = {0}, id;
-    enum repo_skip skip;
-    sqlite3_stmt *row = index_statement(search->index, INDEX_CONTENT, error);
-    buffer_clear(out);
-    if (!row)
-        return index_failed(search->index, error);
-    sqlite3_bind_int64(row, 1, candidate->content);
-    if (sqlite3_step(row) == SQLITE_ROW && sqlite3_column_bytes(row, 1) == sizeof stored.bytes)
-        memcpy(stored.bytes, sqlite3_column_blob(row, 1), sizeof stored.bytes);
-    sqlite3_reset(row);
-    char *path = arena_copy_text(search->arena, candidate->path, candidate->path_size);
-    if (!path)
-        return out_of_memory(error);
-    struct repo_file file = {.path = path,
-                             .path_size = candidate->path_size,
-                             .is_said_text = true,
-                             .is_said_original = true,
-                             .has_id = repo_is_bare(search->repo),
-                             .id = stored};
-    enum status status = repo_read(search->repo, &file, MAX_FILE, out, &id, &skip, error);
-    if (status == STATUS_MEMORY)
-        return status;
-    if (status != STATUS_OK || memcmp(&id, &stored, sizeof id) != 0)
-        buffer_clear(out); /* changed or gone since it was indexed */
-    return STATUS_OK;
 }
 
 /* ---- references ---- */

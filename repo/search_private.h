@@ -67,6 +67,15 @@ static inline bool search_is_cancelled(const struct search *search)
     return search->options->cancel && atomic_load(search->options->cancel);
 }
 
+/* Places of each list that are worth looking up: nearness may bring a late one to the front. */
+static inline size_t search_depth(const struct search *search)
+{
+    size_t depth = 20 + 3 * (search->options->max ? search->options->max : 10);
+    if (search->nearness || search->options->changed)
+        depth *= 2;
+    return depth < SEARCH_MAX_LIST ? depth : SEARCH_MAX_LIST;
+}
+
 /* Fills contents and chunks by the filters. */
 enum status search_filter(struct search *search, struct error *error);
 /* The candidate's path: the nearest of those that fit; NULL where there is none. */
@@ -79,6 +88,9 @@ enum status search_symbols(struct search *search, struct candidates *out, struct
 enum status search_text(struct search *search, struct candidates *out, struct error *error);
 enum status search_scan(struct search *search, struct candidates *out, struct error *error);
 
+/* A file of the worktree as it is now; false where it can't be read, or is larger than 4 MB. */
+bool search_read_file(struct search *search, const char *path, size_t size, struct buffer *out,
+                      struct repo_stamp *stamp);
 /* The text of a file as the index knows it, or empty where it is another by now. */
 enum status search_read(struct search *search, const struct candidate *candidate, struct buffer *out,
                         struct error *error);

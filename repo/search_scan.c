@@ -4,17 +4,14 @@
  * which files to read.  Without one all files are read: a gigabyte in a second or two, since memmem and PCRE2's JIT are
  * faster than what opens the files.  Of several patterns a file must hold all; lines are those of the first. */
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include <fcntl.h>
 #include <pcre2.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "repo/repo_internal.h"
 #include "repo/search_private.h"
 
-enum { LINES_OF_FILE = 5, MAX_FILE = 4 << 20, MAX_HITS = 2000, MATCH_LIMIT = 1000000 };
+enum { LINES_OF_FILE = 5, MAX_HITS = 2000, MATCH_LIMIT = 1000000 };
 static const uint64_t default_ns = UINT64_C(10000000000);
 
 struct scan {
@@ -148,31 +145,6 @@ static enum status mark_wanted(struct scan *scan, const char *key, size_t key_si
 
 /* ---- one file ---- */
 
-static bool read_file(struct scan *scan, const char *path, size_t size)
-{
-    struct repo *repo = scan->search->repo;
-    static const char room[65536];
-    struct stat about;
-    struct buffer *text = &scan->text;
-    buffer_clear(text);
-    int fd = repo->root_fd >= 0 ? repo_open_below(repo->root_fd, path, size, O_RDONLY | O_NONBLOCK | O_NOCTTY) : -1;
-    if (fd < 0)
-        return false;
-    bool is_read = fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && about.st_size <= MAX_FILE;
-    while (is_read && text->capacity < (size_t)about.st_size + 1 && !text->failed)
-        buffer_append(text, room, sizeof room);
-    is_read = is_read && !text->failed;
-    text->size = 0;
-    while (is_read && text->size < (size_t)about.st_size) {
-        ssize_t n = read(fd, text->data + text->size, (size_t)about.st_size - text->size);
-        if (n <= 0)
-            break;
-        text->size += (size_t)n;
-    }
-    close(fd);
-    return is_read;
-}
-
 /* The next match of a pattern from a byte on. */
 static bool find(struct scan *scan, size_t pattern, size_t from, size_t *begin, size_t *end)
 {
@@ -258,7 +230,8 @@ static enum status scan_files(struct scan *scan, struct error *error)
             struct candidate it = {.path = row.path, .path_size = (uint32_t)row.path_size, .content = row.content};
             status = search_read(search, &it, &scan->text, error);
         } else {
-            is_read = read_file(scan, row.path, row.path_size);
+            struct repo_stamp stamp;
+            is_read = search_read_file(search, row.path, row.path_size, &scan->text, &stamp);
         }
         if (status == STATUS_OK && is_read && scan->text.size)
             status = scan_file(scan, row.path, row.path_size, row.content, error);

@@ -10,9 +10,9 @@
 enum {
     MAX_NAMES = 48,  /* that begin with a word, in each segment */
     MAX_PLACES = 64, /* of a name, in each segment */
-    ENOUGH = 20,     /* found: no need to try letters in order */
+    ENOUGH = 12,     /* found: no need to try letters in order */
 };
-static const uint64_t fuzzy_ns = 4000000;
+static const uint64_t fuzzy_ns = 3000000;
 
 /* ---- letters in order ---- */
 
@@ -231,7 +231,7 @@ static enum status finish(struct search *search, struct candidates *found, size_
     size_t kept = 0, tried = 0;
     enum status status = STATUS_OK;
     candidates_sort(&list);
-    for (size_t i = 0; status == STATUS_OK && i < list.n && tried < 4 * SEARCH_MAX_LIST; i++) {
+    for (size_t i = 0; status == STATUS_OK && i < list.n && tried < 4 * search_depth(search); i++) {
         struct candidate it = list.items[i];
         bool is_twice =
             kept && list.items[kept - 1].content == it.content && list.items[kept - 1].ordinal == it.ordinal;
@@ -246,7 +246,7 @@ static enum status finish(struct search *search, struct candidates *found, size_
     list.n = kept;
     candidates_sort(&list);
     kept = 0;
-    for (size_t i = 0; status == STATUS_OK && i < list.n && kept < SEARCH_MAX_LIST / 2; i++) {
+    for (size_t i = 0; status == STATUS_OK && i < list.n && kept < search_depth(search); i++) {
         struct candidate it = list.items[i];
         status = find_lines(search, &it, &blob, &blob_of, error);
         if (it.path)

@@ -33,8 +33,9 @@ struct ranking {
     struct top_chunk top[TOP];
     size_t n_top;
     float *scores;
-    uint32_t *words; /* bits of the words that a chunk holds */
-    size_t capacity;
+    uint32_t *words;   /* bits of the words that a chunk holds */
+    uint32_t *touched; /* places whose score isn't 0 */
+    size_t capacity, n_touched, touched_capacity;
 };
 
 static void add_term(struct ranking *ranking, struct slice text, unsigned word, double weight)
@@ -122,7 +123,25 @@ static enum status count(struct ranking *ranking, const struct segment *segments
     return STATUS_OK;
 }
 
-static void add_scores(struct ranking *ranking, const struct term *term, const struct segment *segment,
+/* The scores of a segment are an array over its chunks.  Which of them were touched is remembered, so that rare words cost
+ * what they cost and not a pass over all. */
+static bool touch(struct ranking *ranking, uint32_t at)
+{
+    if (ranking->scores[at] > 0)
+        return true;
+    if (ranking->n_touched == ranking->touched_capacity) {
+        size_t capacity = ranking->touched_capacity ? ranking->touched_capacity * 2 : 4096;
+        uint32_t *moved = realloc(ranking->touched, capacity * sizeof *moved);
+        if (!moved)
+            return false;
+        ranking->touched = moved;
+        ranking->touched_capacity = capacity;
+    }
+    ranking->touched[ranking->n_touched++] = at;
+    return true;
+}
+
+static bool add_scores(struct ranking *ranking, const struct term *term, const struct segment *segment,
                        struct posting_list *list, const uint8_t *lengths)
 {
     double n = (double)term->n, all = (double)ranking->n_chunks;
@@ -132,50 +151,59 @@ static void add_scores(struct ranking *ranking, const struct term *term, const s
         uint32_t at = list->document - segment->first_chunk;
         if (list->document < segment->first_chunk || at >= range)
             continue;
+        if (!touch(ranking, at))
+            return false;
         float times = (float)(list->low + 1);
         ranking->scores[at] += idf * times * 2.2f / (times + ranking->norms[lengths[at]]);
         ranking->words[at] |= 1u << (term->word & 31);
     }
+    return true;
+}
+
+/* Room for a segment's scores, all zero: score_segment leaves them so. */
+static bool make_room(struct ranking *ranking, uint32_t range)
+{
+    if (range <= ranking->capacity)
+        return true;
+    free(ranking->scores);
+    free(ranking->words);
+    ranking->scores = calloc(range, sizeof *ranking->scores);
+    ranking->words = calloc(range, sizeof *ranking->words);
+    ranking->capacity = ranking->scores && ranking->words ? range : 0;
+    return ranking->capacity != 0;
 }
 
 static enum status score_segment(struct ranking *ranking, const struct segment *segment, struct buffer *lengths,
                                  struct error *error)
 {
     struct search *search = ranking->search;
-    uint32_t range = segment->end_chunk - segment->first_chunk;
-    enum status status = segment_lengths(search->index->segments, segment, lengths, error);
-    if (status != STATUS_OK || !range)
-        return status;
-    if (range > ranking->capacity) {
-        free(ranking->scores);
-        free(ranking->words);
-        ranking->scores = calloc(range, sizeof *ranking->scores);
-        ranking->words = calloc(range, sizeof *ranking->words);
-        ranking->capacity = ranking->scores && ranking->words ? range : 0;
-        if (!ranking->capacity)
-            return error_set(error, STATUS_MEMORY, "out of memory");
-    } else {
-        memset(ranking->scores, 0, range * sizeof *ranking->scores);
-        memset(ranking->words, 0, range * sizeof *ranking->words);
-    }
-    for (size_t t = 0; t < ranking->n_terms; t++) {
+    bool has_lengths = false;
+    enum status status = STATUS_OK;
+    ranking->n_touched = 0;
+    for (size_t t = 0; status == STATUS_OK && t < ranking->n_terms; t++) {
         struct posting_list list;
         status = segment_find(search->index->segments, segment, ranking->terms[t].key, ranking->terms[t].size, 0, &list,
                               error);
-        if (status != STATUS_OK)
-            return status;
-        add_scores(ranking, &ranking->terms[t], segment, &list, (const uint8_t *)lengths->data);
+        if (status != STATUS_OK || !list.n)
+            continue;
+        if (!has_lengths)
+            status = segment_lengths(search->index->segments, segment, lengths, error);
+        has_lengths = true;
+        if (status == STATUS_OK &&
+            (!make_room(ranking, segment->end_chunk - segment->first_chunk) ||
+             !add_scores(ranking, &ranking->terms[t], segment, &list, (const uint8_t *)lengths->data)))
+            status = error_set(error, STATUS_MEMORY, "out of memory");
     }
     float per_word = 0.7f / (float)search->query.n_words;
-    for (uint32_t i = 0; i < range; i++) {
-        if (ranking->scores[i] <= 0)
-            continue;
-        uint32_t chunk = segment->first_chunk + i;
-        if (search->chunks && (chunk >= search->n_chunks || !search->chunks[chunk]))
-            continue;
-        offer(ranking, ranking->scores[i] * (0.3f + per_word * (float)__builtin_popcount(ranking->words[i])), chunk);
+    for (size_t i = 0; i < ranking->n_touched; i++) {
+        uint32_t at = ranking->touched[i], chunk = segment->first_chunk + at;
+        float score = ranking->scores[at] * (0.3f + per_word * (float)__builtin_popcount(ranking->words[at]));
+        ranking->scores[at] = 0;
+        ranking->words[at] = 0;
+        if (!search->chunks || (chunk < search->n_chunks && search->chunks[chunk]))
+            offer(ranking, score, chunk);
     }
-    return STATUS_OK;
+    return status;
 }
 
 static enum status score_all(struct ranking *ranking, struct error *error)
@@ -288,7 +316,7 @@ enum status search_text(struct search *search, struct candidates *out, struct er
     enum status status = score_all(ranking, error);
     qsort(ranking->top, ranking->n_top, sizeof *ranking->top, compare_top);
     size_t n_found = 0;
-    for (size_t i = 0; status == STATUS_OK && i < ranking->n_top && n_found < SEARCH_MAX_LIST / 2; i++) {
+    for (size_t i = 0; status == STATUS_OK && i < ranking->n_top && n_found < search_depth(search); i++) {
         struct candidate it = {0};
         status = place(search, &ranking->top[i], &it, &blob, error);
         if (status != STATUS_OK || !it.path)
@@ -303,6 +331,7 @@ enum status search_text(struct search *search, struct candidates *out, struct er
     buffer_deinit(&blob);
     free(ranking->scores);
     free(ranking->words);
+    free(ranking->touched);
     free(ranking);
     return status;
 }
