@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PARSE_LIMIT_US = 2000000, NOT_PAINTED = HL_N /* a node that leaves its bytes as they are */ };
+enum { NOT_PAINTED = HL_N /* a node that leaves its bytes as they are */ };
 
 struct document {
     const struct language *language;
@@ -192,12 +192,9 @@ enum status document_update(struct document *document, const struct document_edi
         };
         ts_tree_edit(document->tree, &change);
     }
-    if (document->language && document->language->grammar && size <= SYNTAX_MAX_TEXT &&
-        ts_parser_set_language(document->parser, document->language->grammar)) {
-        ts_parser_set_timeout_micros(document->parser, PARSE_LIMIT_US);
-        tree = ts_parser_parse_string(document->parser, is_edit ? document->tree : NULL, text, (uint32_t)size);
-        ts_parser_reset(document->parser);
-    }
+    if (document->language && document->language->grammar && size <= SYNTAX_MAX_TEXT)
+        tree = syntax_parse(document->parser, document->language->grammar, is_edit ? document->tree : NULL, text,
+                            (uint32_t)size, 0);
     if (document->tree)
         ts_tree_delete(document->tree);
     document->tree = tree;
@@ -234,9 +231,12 @@ static void paint_nodes(struct document *document, struct span range)
         struct span span = {ts_node_start_byte(node), ts_node_end_byte(node)};
         TSSymbol symbol = ts_node_symbol(node);
         bool is_inside = span.end > range.begin && span.begin < range.end;
-        if (is_inside && symbol < n_symbols && language->colours[symbol] != NOT_PAINTED)
-            paint(document, range, span, language->colours[symbol]);
-        if (is_inside && ts_tree_cursor_goto_first_child(&cursor))
+        uint8_t colour = symbol < n_symbols ? language->colours[symbol] : (uint8_t)NOT_PAINTED;
+        /* `unsigned long` is one type, whatever its words are. */
+        bool is_whole = colour == HL_TYPE || colour == HL_COMMENT || colour == HL_NUMBER;
+        if (is_inside && colour != NOT_PAINTED)
+            paint(document, range, span, colour);
+        if (is_inside && !is_whole && ts_tree_cursor_goto_first_child(&cursor))
             continue;
         while (!ts_tree_cursor_goto_next_sibling(&cursor))
             if (!ts_tree_cursor_goto_parent(&cursor)) {
@@ -297,6 +297,26 @@ static void paint_names(struct document *document, struct span range)
     }
 }
 
+static void paint_markdown(struct document *document, struct span range)
+{
+    struct list code = {.size = sizeof(struct found_name), .most = SYNTAX_MAX_REFERENCES};
+    const char *text = buffer_text(&document->text);
+    syntax_clear(document->syntax);
+    markdown_read(text, (uint32_t)document->text.size, &document->syntax->found, &code);
+    const struct found_name *spans = code.items;
+    for (size_t i = 0; i < code.n; i++)
+        paint(document, range, spans[i].span, HL_STRING);
+    const struct found_definition *headings = document->syntax->found.definitions.items;
+    for (size_t i = 0; i < document->syntax->found.definitions.n; i++)
+        paint(document, range, headings[i].definition.whole, HL_HEADING);
+    list_deinit(&code);
+}
+
+static bool is_markdown(const struct document *document)
+{
+    return document->language && document->language->is_markdown && document->text.size <= SYNTAX_MAX_TEXT;
+}
+
 static enum status make_spans(struct document *document, struct span range, struct error *error)
 {
     for (uint32_t i = 0; i < range.end - range.begin;) {
@@ -320,7 +340,7 @@ enum status document_highlight(struct document *document, uint32_t begin, uint32
     *spans = NULL;
     *n = 0;
     list_clear(&document->spans);
-    if (!document->tree || !document->language->colours || range.begin >= range.end)
+    if ((!document->tree && !is_markdown(document)) || range.begin >= range.end)
         return STATUS_OK;
     if (document->n_paint < range.end - range.begin) {
         uint8_t *more = realloc(document->paint, range.end - range.begin);
@@ -330,9 +350,13 @@ enum status document_highlight(struct document *document, uint32_t begin, uint32
         document->n_paint = range.end - range.begin;
     }
     memset(document->paint, HL_PLAIN, range.end - range.begin);
-    paint_nodes(document, range);
-    if (document->language->tags)
-        paint_names(document, range);
+    if (is_markdown(document)) {
+        paint_markdown(document, range);
+    } else if (document->language->colours) {
+        paint_nodes(document, range);
+        if (document->language->tags)
+            paint_names(document, range);
+    }
     enum status status = make_spans(document, range, error);
     if (status == STATUS_OK) {
         *spans = document->spans.items;
@@ -346,9 +370,15 @@ enum status document_highlight(struct document *document, uint32_t begin, uint32
 size_t document_scopes(struct document *document, uint32_t at, struct definition *scopes, size_t max)
 {
     size_t n = 0;
-    if (!document->tree || !document->language->tags || at >= document->text.size)
+    if (at >= document->text.size || (!is_markdown(document) && (!document->tree || !document->language->tags)))
         return 0;
-    read_range(document, (struct span){at, at + 1});
+    if (is_markdown(document)) {
+        syntax_clear(document->syntax);
+        markdown_read(buffer_text(&document->text), (uint32_t)document->text.size, &document->syntax->found, NULL);
+        syntax_put(document->syntax, buffer_text(&document->text), (uint32_t)document->text.size);
+    } else {
+        read_range(document, (struct span){at, at + 1});
+    }
     const struct definition *all = document->syntax->definitions.items;
     for (size_t i = document->syntax->definitions.n; i-- > 0 && n < max;)
         if (all[i].whole.begin <= at && at < all[i].whole.end) {

@@ -2,7 +2,7 @@
  *
  * A grammar is the function tree_sitter_NAME of a shared object: languages.so (many grammars in one),
  * libtree-sitter-NAME.so as Emacs names them, or parser/NAME.so as Neovim does, in the folders given, the first that
- * fits.  One of an ABI that the library doesn't read counts as missing. */
+ * fits.  One of an ABI that the library doesn't read counts as missing.  Markdown has none (markdown.c). */
 #include "repo/syntax_private.h"
 
 #include <dlfcn.h>
@@ -46,7 +46,7 @@ static const struct row TABLE[] = {
     {"json", "json", "json ", "json ", "", "", ""},
     {"yaml", "yaml", "yaml ", "yaml yml ", ".clang-format .clang-tidy ", "", ""},
     {"toml", "toml", "toml ", "toml ", "Cargo.lock ", "", ""},
-    {"markdown", "markdown", "markdown ", "md markdown mkd ", "", "", ""},
+    {"markdown", "", "", "md markdown mkd ", "", "", ""},
     {"make", "make", "make ", "mk mak ", "Makefile makefile GNUmakefile Kbuild ", "make ", "makefile "},
 };
 
@@ -84,6 +84,7 @@ static enum status copy_folders(struct languages *languages, const char *const *
 enum status languages_new(const char *const *grammar_folders, const char *const *query_folders, struct languages **out,
                           struct error *error)
 {
+    syntax_memory_guard();
     struct languages *languages = calloc(1, sizeof *languages);
     if (!languages || pthread_mutex_init(&languages->lock, NULL) != 0) {
         free(languages);
@@ -207,12 +208,19 @@ static void load_query(struct languages *languages, int index)
     buffer_deinit(&text);
 }
 
+bool languages_query_text(const struct languages *languages, int index, struct buffer *text)
+{
+    return read_queries(languages, TABLE[index].queries, text);
+}
+
 enum status languages_check(struct languages *languages, int index, struct error *error)
 {
     struct buffer text = {0};
     struct tag_query *query = NULL;
     const struct language *language = languages_get(languages, index);
     enum status status = STATUS_OK;
+    if (language->is_markdown)
+        return STATUS_OK;
     if (!language->grammar)
         status = error_set(error, STATUS_NOT_FOUND, "no grammar for %s", TABLE[index].name);
     else if (!read_queries(languages, TABLE[index].queries, &text))
@@ -229,7 +237,9 @@ const struct language *languages_get(struct languages *languages, int index)
     pthread_mutex_lock(&languages->lock);
     struct language *language = &languages->loaded[index];
     if (!languages->tried[index]) {
-        load_grammar(languages, index);
+        language->is_markdown = strcmp(TABLE[index].name, "markdown") == 0;
+        if (*TABLE[index].grammar)
+            load_grammar(languages, index);
         if (language->grammar) {
             load_query(languages, index);
             language->is_c = index == LANGUAGE_C;

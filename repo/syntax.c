@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEFAULT_LIMIT_MS = 2000, MAX_DOC = 8192, MAX_LEVELS = 8 };
+enum { DEFAULT_LIMIT_MS = 2000, MAX_DOC = 8192, MAX_LEVELS = 8, INPUT_PIECE = 1024 /* bytes */ };
 
 struct found_local {
     uint64_t hash; /* of the name */
@@ -158,16 +158,24 @@ static void drop_errors(struct list *found, const char *text)
     struct found_definition *items = found->items;
     size_t n = 0;
     uint32_t function_end = 0, type_end = 0;
+    size_t last_of_tree = SIZE_MAX; /* the last function that only the tree has */
     sort(found, by_begin);
     for (size_t i = 0; i < found->n; i++) {
         const struct definition *definition = &items[i].definition;
         bool is_fn = definition->kind == TAG_FUNCTION, is_type = definition->kind == TAG_TYPE;
         if (items[i].rank == LEXICAL_RANK) {
+            if (is_fn && last_of_tree < n && items[last_of_tree].definition.whole.end > definition->whole.begin) {
+                memmove(items + last_of_tree, items + last_of_tree + 1, (n - last_of_tree - 1) * sizeof *items);
+                n--;
+                last_of_tree = SIZE_MAX;
+            }
             function_end = is_fn ? definition->whole.end : function_end;
             type_end = is_type ? definition->whole.end : type_end;
         } else if ((is_type && definition->name.begin < type_end) || (is_fn && definition->name.begin < function_end) ||
                    (is_fn && lexical_c_is_keyword(text, definition->name))) {
             continue;
+        } else if (is_fn) {
+            last_of_tree = n;
         }
         items[n++] = items[i];
     }
@@ -508,6 +516,7 @@ static void trim_imports(struct list *imports, const char *text)
 
 void syntax_clear(struct syntax *syntax)
 {
+    syntax->found.is_lexical = false;
     struct list *lists[] = {&syntax->found.definitions, &syntax->found.names, &syntax->found.comments,
                             &syntax->found.imports,     &syntax->found.rows,  &syntax->definitions,
                             &syntax->references,        &syntax->chunks,      &syntax->locals};
@@ -515,17 +524,42 @@ void syntax_clear(struct syntax *syntax)
         list_clear(lists[i]);
 }
 
-/* NULL where the parser gave up.  A parse that was given up is forgotten. */
-static TSTree *parse(struct syntax *syntax, const TSLanguage *grammar, const char *text, uint32_t size,
+struct input {
+    const char *text;
+    uint32_t size;
+    uint64_t deadline_ns;
+    bool is_late;
+    char blank[INPUT_PIECE];
+};
+
+/* tree-sitter's reader.  When the time is up, what is left of the text is blank, and soon read; a text that ended
+ * where it didn't end before would be more than the library's lexer stands. */
+static const char *read_input(void *payload, uint32_t at, TSPoint point, uint32_t *n)
+{
+    struct input *input = payload;
+    (void)point;
+    input->is_late = input->is_late || clock_now_ns() > input->deadline_ns;
+    *n = 0;
+    if (at >= input->size)
+        return "";
+    *n = input->size - at < INPUT_PIECE ? input->size - at : INPUT_PIECE;
+    return input->is_late ? input->blank : input->text + at;
+}
+
+/* The library's own time limit and cancel flag release a token that isn't there (up to 0.20.8), so they are not used. */
+TSTree *syntax_parse(TSParser *parser, const TSLanguage *grammar, const TSTree *old, const char *text, uint32_t size,
                      uint64_t limit_ns)
 {
-    uint64_t limit_us = limit_ns ? limit_ns / 1000 + 1 : DEFAULT_LIMIT_MS * UINT64_C(1000);
+    struct input input = {text, size, clock_now_ns() + (limit_ns ? limit_ns : DEFAULT_LIMIT_MS * UINT64_C(1000000)),
+                          false};
     TSTree *tree = NULL;
-    if (ts_parser_set_language(syntax->parser, grammar)) {
-        ts_parser_set_timeout_micros(syntax->parser, limit_us);
-        tree = ts_parser_parse_string(syntax->parser, NULL, text, size);
+    if (ts_parser_set_language(parser, grammar))
+        tree = ts_parser_parse(parser, old, (TSInput){&input, read_input, TSInputEncodingUTF8});
+    ts_parser_reset(parser);
+    if (tree && input.is_late) {
+        ts_tree_delete(tree);
+        tree = NULL;
     }
-    ts_parser_reset(syntax->parser);
     return tree;
 }
 
@@ -537,6 +571,11 @@ void syntax_read_tree(struct syntax *syntax, const struct language *language, TS
     syntax->found.is_lexical = language->tags && (language->is_c || language->is_cpp) && ts_node_has_error(root);
     if (syntax->found.is_lexical)
         lexical_c_run(text, size, !language->is_c, &syntax->found.definitions);
+    syntax_put(syntax, text, size);
+}
+
+void syntax_put(struct syntax *syntax, const char *text, uint32_t size)
+{
     put_definitions(syntax, text, size);
     find_docs(syntax, text);
     trim_signatures(&syntax->definitions, text);
@@ -562,8 +601,13 @@ enum status syntax_read(struct syntax *syntax, int language, const char *text, s
     syntax_clear(syntax);
     *out = (struct syntax_result){.is_text = true};
     if (loaded && loaded->grammar && length <= SYNTAX_MAX_TEXT)
-        tree = parse(syntax, loaded->grammar, text, length, limit_ns);
+        tree = syntax_parse(syntax->parser, loaded->grammar, NULL, text, length, limit_ns);
     parsed = thread_ns();
+    if (loaded && loaded->is_markdown && length <= SYNTAX_MAX_TEXT) {
+        out->is_text = false;
+        markdown_read(text, length, &syntax->found, NULL);
+        syntax_put(syntax, text, length);
+    }
     if (tree) {
         TSNode root = ts_tree_root_node(tree);
         out->is_text = false;

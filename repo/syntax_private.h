@@ -65,17 +65,22 @@ struct tag_query {
 enum status tag_query_new(const TSLanguage *grammar, struct slice text, struct tag_query **out, struct error *error);
 void tag_query_free(struct tag_query *query);
 
+void syntax_memory_guard(void); /* before anything else of tree-sitter's is called */
+
 /* ---- languages ---- */
 
 struct language {
     const TSLanguage *grammar; /* NULL: there is none that fits */
     struct tag_query *tags;    /* NULL: there is none */
     bool is_c, is_cpp;         /* lexical_c helps; in C++ with macros alone */
+    bool is_markdown;          /* markdown.c reads it, without grammar */
     uint8_t *colours;          /* enum highlight by symbol; NULL without grammar */
 };
 
 /* The language, loaded at the first call; never NULL for 0 <= index < languages_count().  Thread-safe. */
 const struct language *languages_get(struct languages *languages, int index);
+/* Appends the text of a language's tag query; false where there is none. */
+bool languages_query_text(const struct languages *languages, int index, struct buffer *text);
 uint8_t *highlight_table_new(const TSLanguage *grammar); /* document.c; NULL where memory ran out */
 
 /* ---- what a walk collects ---- */
@@ -125,6 +130,9 @@ enum { LEXICAL_RANK = 0 }; /* before all patterns, which count from 1 */
 void lexical_c_run(const char *text, uint32_t size, bool macros_only, struct list *definitions);
 bool lexical_c_is_keyword(const char *text, struct span name); /* that stands before parentheses */
 
+/* Headings, links and names in backticks; code, which may be NULL, gets found_name of code spans and fences. */
+void markdown_read(const char *text, uint32_t size, struct found *found, struct list *code);
+
 /* ---- what is made of it ---- */
 
 struct syntax {
@@ -138,6 +146,11 @@ struct syntax {
     struct list locals;      /* found_local */
 };
 
+/* NULL where the text takes longer than that, 0 standing for 2 s.  old may be NULL. */
+TSTree *syntax_parse(TSParser *parser, const TSLanguage *grammar, const TSTree *old, const char *text, uint32_t size,
+                     uint64_t limit_ns);
+/* Puts in order what found has. */
+void syntax_put(struct syntax *syntax, const char *text, uint32_t size);
 void syntax_clear(struct syntax *syntax);
 /* Fills definitions, references and found.imports from what of the tree has a byte in range; syntax was cleared. */
 void syntax_read_tree(struct syntax *syntax, const struct language *language, TSNode root, const char *text,
