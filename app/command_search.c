@@ -88,24 +88,6 @@ static void print_text(const struct command_context *context, const struct searc
     }
 }
 
-/* FILE or FILE:LINE. */
-static enum status find_place(const struct command_context *context, const struct project *project, struct buffer *path,
-                              struct index_place *place, struct error *error)
-{
-    const char *near = context->settings->near, *colon = strrchr(near, ':');
-    struct buffer name = {0};
-    char *end = NULL;
-    unsigned long line = colon && colon[1] >= '0' && colon[1] <= '9' ? strtoul(colon + 1, &end, 10) : 0;
-    bool has_line = end && *end == 0 && line <= UINT32_MAX;
-    buffer_append(&name, near, has_line ? (size_t)(colon - near) : strlen(near));
-    enum status status = buffer_status(&name, error);
-    if (status == STATUS_OK)
-        status = project_relative(project, buffer_text(&name), path, error);
-    buffer_deinit(&name);
-    *place = (struct index_place){buffer_text(path), has_line ? (uint32_t)line : 0};
-    return status;
-}
-
 static enum status search(const struct command_context *context, struct project *project, struct search_results *out,
                           double *ms, struct error *error)
 {
@@ -121,7 +103,7 @@ static enum status search(const struct command_context *context, struct project 
     status = buffer_status(&query, error);
     options.query = buffer_text(&query);
     if (status == STATUS_OK && context->settings->near) {
-        status = find_place(context, project, &path, &place, error);
+        status = project_place(project, context->settings->near, &path, &place, error);
         options.near = &place;
     }
     if (status == STATUS_OK && !context->settings->no_refresh)

@@ -433,6 +433,15 @@ static const struct option rows[OPTION_LIMIT] = {
                            .initial = "no",
                            .offset = FIELD(no_refresh),
                            .help = "Answer from the index as it is, without looking for changes first."},
+    [OPTION_MAP_TOKENS] = {.name = "tokens",
+                           .kind = OPTION_INTEGER,
+                           .section = SECTION_COMMAND,
+                           .argument = "N",
+                           .initial = "1024",
+                           .minimum = 1,
+                           .maximum = 1000000,
+                           .offset = FIELD(map_tokens),
+                           .help = "Tokens at most."},
 };
 
 /* ---- the table ---- */

@@ -62,6 +62,7 @@ enum option_id {
     OPTION_RESULTS,
     OPTION_NEAR,
     OPTION_NO_REFRESH,
+    OPTION_MAP_TOKENS,
     OPTION_LIMIT, /* number of rows */
 };
 
@@ -175,6 +176,7 @@ struct settings {
     int64_t results;
     const char *near;
     bool no_refresh;
+    int64_t map_tokens;
 };
 
 const struct option *option_row(enum option_id id);

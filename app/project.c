@@ -137,3 +137,20 @@ enum status project_relative(const struct project *project, const char *path, st
     buffer_append_text(out, name);
     return buffer_status(out, error);
 }
+
+enum status project_place(const struct project *project, const char *text, struct buffer *path,
+                          struct index_place *place, struct error *error)
+{
+    const char *colon = strrchr(text, ':');
+    struct buffer name = {0};
+    char *end = NULL;
+    unsigned long line = colon && colon[1] >= '0' && colon[1] <= '9' ? strtoul(colon + 1, &end, 10) : 0;
+    bool has_line = end && *end == 0 && line <= UINT32_MAX;
+    buffer_append(&name, text, has_line ? (size_t)(colon - text) : strlen(text));
+    enum status status = buffer_status(&name, error);
+    if (status == STATUS_OK)
+        status = project_relative(project, buffer_text(&name), path, error);
+    buffer_deinit(&name);
+    *place = (struct index_place){buffer_text(path), has_line ? (uint32_t)line : 0};
+    return status;
+}

@@ -25,5 +25,8 @@ enum status project_refresh(const struct command_context *context, struct projec
 /* What path is called within the repository: relative to its root; appends.  The file need not exist.  STATUS_ARGUMENT
  * where it lies outside. */
 enum status project_relative(const struct project *project, const char *path, struct buffer *out, struct error *error);
+/* The place that "FILE" or "FILE:LINE" means; path holds its path. */
+enum status project_place(const struct project *project, const char *text, struct buffer *path,
+                          struct index_place *place, struct error *error);
 
 #endif
