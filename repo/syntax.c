@@ -550,8 +550,9 @@ static const char *read_input(void *payload, uint32_t at, TSPoint point, uint32_
 TSTree *syntax_parse(TSParser *parser, const TSLanguage *grammar, const TSTree *old, const char *text, uint32_t size,
                      uint64_t limit_ns)
 {
-    struct input input = {text, size, clock_now_ns() + (limit_ns ? limit_ns : DEFAULT_LIMIT_MS * UINT64_C(1000000)),
-                          false};
+    struct input input = {.text = text, .size = size, .deadline_ns = clock_now_ns()};
+    input.deadline_ns += limit_ns ? limit_ns : DEFAULT_LIMIT_MS * UINT64_C(1000000);
+    memset(input.blank, ' ', sizeof input.blank);
     TSTree *tree = NULL;
     if (ts_parser_set_language(parser, grammar))
         tree = ts_parser_parse(parser, old, (TSInput){&input, read_input, TSInputEncodingUTF8});
