@@ -86,9 +86,9 @@ static struct repo *open_repo(void)
     return repo;
 }
 
-static struct index_report refresh_with(struct index *index, const char *const *paths, size_t n, int n_threads)
+static struct index_report refresh_of(struct index *index, struct repo *repo, const char *const *paths, size_t n,
+                                      int n_threads)
 {
-    struct repo *repo = open_repo();
     struct index_options options = {.languages = languages, .n_threads = n_threads};
     struct index_report report;
     struct error error = {0};
@@ -96,6 +96,13 @@ static struct index_report refresh_with(struct index *index, const char *const *
                                : index_refresh(index, repo, &options, &report, &error);
     if (status != STATUS_OK)
         fail_msg("%s", error.text);
+    return report;
+}
+
+static struct index_report refresh_with(struct index *index, const char *const *paths, size_t n, int n_threads)
+{
+    struct repo *repo = open_repo();
+    struct index_report report = refresh_of(index, repo, paths, n, n_threads);
     repo_free(repo);
     return report;
 }
@@ -607,19 +614,21 @@ static void damaged_files_are_made_anew(void **state)
     }
 }
 
+struct beside {
+    struct repo *repo; /* opened by the main thread: repo_open is for one at a time */
+    enum status status;
+};
+
 static void *refresh_beside(void *context)
 {
-    (void)context;
+    struct beside *beside = context;
     struct index *index = open_index();
-    struct repo *repo = NULL;
     struct index_options options = {.languages = languages, .n_threads = 2};
     struct index_report report;
-    enum status status = repo_open(root, &repo, NULL);
-    for (int i = 0; status == STATUS_OK && i < 5; i++)
-        status = index_refresh(index, repo, &options, &report, NULL);
-    repo_free(repo);
+    for (int i = 0; beside->status == STATUS_OK && i < 5; i++)
+        beside->status = index_refresh(index, beside->repo, &options, &report, NULL);
     index_close(index);
-    return status == STATUS_OK ? context : NULL;
+    return NULL;
 }
 
 static void two_may_refresh_at_once(void **state)
@@ -634,16 +643,18 @@ static void two_may_refresh_at_once(void **state)
     struct index *index = open_index();
     refresh(index);
     pthread_t thread;
-    int done = 1;
-    void *result;
-    assert_int_equal(pthread_create(&thread, NULL, refresh_beside, &done), 0);
+    struct beside beside = {.repo = open_repo()};
+    struct repo *repo = open_repo();
+    assert_int_equal(pthread_create(&thread, NULL, refresh_beside, &beside), 0);
     for (int turn = 0; turn < 5; turn++) {
         snprintf(name, sizeof name, "many/%d.c", turn);
         write_file(name, "int changed;\n");
-        refresh(index);
+        refresh_of(index, repo, NULL, 0, 2);
     }
-    pthread_join(thread, &result);
-    assert_ptr_equal(result, &done);
+    pthread_join(thread, NULL);
+    assert_int_equal(beside.status, STATUS_OK);
+    repo_free(beside.repo);
+    repo_free(repo);
     refresh(index);
     assert_fresh(index);
     index_close(index);
