@@ -31,7 +31,7 @@ static enum status make_cache_folder(struct buffer *out, struct error *error)
             break;
     }
     struct stat about;
-    if (status == STATUS_OK && stat(out->data, &about) == 0 && about.st_uid == geteuid() &&
+    if (status == STATUS_OK && out->data && stat(out->data, &about) == 0 && about.st_uid == geteuid() &&
         (about.st_mode & 0777) != 0700)
         (void)chmod(out->data, 0700); /* what a file of another user does there will say so itself */
     return status;

@@ -102,8 +102,8 @@ sqlite3_stmt *index_statement(struct index *index, enum index_statement statemen
 
 enum status index_run(struct index *index, sqlite3_stmt *statement, struct error *error)
 {
-    if (!statement) /* index_statement has set the error */
-        return error ? error->status : STATUS_IO;
+    if (!statement)
+        return index_failed(index, error);
     int code = sqlite3_step(statement);
     enum status status = code == SQLITE_DONE || code == SQLITE_ROW ? STATUS_OK : index_failed(index, error);
     sqlite3_reset(statement);
@@ -306,7 +306,7 @@ static enum status name_file(struct index *index, const char *folder, const char
     name = name ? name + 1 : root;
     buffer_append_text(&index->root, root);
     buffer_printf(&index->path, "%s/", folder);
-    for (int i = 0; name[i] && i < MOST; i++) {
+    for (int i = 0; i < MOST && name[i]; i++) {
         bool is_plain = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= 'A' && name[i] <= 'Z') ||
                         (name[i] >= '0' && name[i] <= '9') || strchr("._-", name[i]);
         buffer_append_byte(&index->path, is_plain ? name[i] : '_');

@@ -64,9 +64,9 @@ struct index_definition {
     enum tag_kind kind;
     const char *scope; /* the name of what encloses it, or "" */
     struct repo_id blob;
-    uint32_t content; /* the index's number of it */
-    int32_t ordinal;  /* among the content's definitions */
-    double nearness;  /* 0..1, as index_nearness_of says */
+    uint32_t content;        /* the index's number of it */
+    int32_t ordinal, parent; /* among the content's definitions; of what encloses it, or -1 */
+    double nearness;         /* 0..1, as index_nearness_of says */
 };
 
 struct index_definitions {

@@ -129,6 +129,7 @@ static enum status read_imports(struct index *index, int64_t content, struct buf
         return index_failed(index, error);
     sqlite3_bind_int64(row, 1, content);
     int code = sqlite3_step(row);
+    *language = -1;
     buffer_clear(out);
     if (code == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(row, 1);
@@ -220,7 +221,7 @@ enum status index_imports(struct index *index, const char *path,
 static enum status imports_path(struct index *index, uint32_t content, const char *path, struct buffer *scratch,
                                 struct buffer *from, bool *out, struct error *error)
 {
-    int language;
+    int language = -1;
     *out = false;
     sqlite3_stmt *row = index_statement(index, INDEX_PATHS_OF, error);
     if (!row)

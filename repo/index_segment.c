@@ -32,8 +32,7 @@ static const char each_sql[] =
 static const char *const sql[FIND] = {
     [LIST] =
         "SELECT id, first_content, last_content, first_chunk, end_chunk, bytes FROM segments ORDER BY first_content",
-    [ADD_SEGMENT] = "INSERT INTO segments (first_content, last_content, first_chunk, end_chunk, bytes, lengths) VALUES "
-                    "(?1, ?2, ?3, ?4, 0, ?5)",
+    [ADD_SEGMENT] = "INSERT INTO segments SELECT NULL, ?1, ?2, ?3, ?4, 0, ?5",
     [ADD_TERM] = "INSERT INTO terms (segment, first, block) VALUES (?1, ?2, ?3)",
     [ADD_BLOCK] = "INSERT INTO blocks (id, data) VALUES (?1, ?2)",
     [SET_SEGMENT] = "UPDATE segments SET bytes = ?2 WHERE id = ?1",

@@ -28,7 +28,7 @@ static struct index_definition *append(struct index_definitions *out)
         out->items = moved;
         out->capacity = capacity;
     }
-    out->items[out->n] = (struct index_definition){.ordinal = -1};
+    out->items[out->n] = (struct index_definition){.ordinal = -1, .parent = -1};
     return &out->items[out->n++];
 }
 
@@ -121,36 +121,23 @@ static enum status copy_definition(struct index_definitions *out, const struct f
     to->end_line = now->end_line;
     to->kind = now->kind;
     to->ordinal = (int32_t)now->ordinal;
+    to->parent = now->parent;
     return to->name ? STATUS_OK : out_of_memory(error);
 }
 
-/* Every definition of a content; parents tells the ordinal of what encloses each.  Freed by the caller. */
-static enum status decode_all(struct index *index, int64_t content, struct index_definitions *out, int32_t **parents,
-                              struct error *error)
+/* Every definition of a content. */
+static enum status decode_all(struct index *index, int64_t content, struct index_definitions *out, struct error *error)
 {
     struct buffer blob = {0};
-    size_t capacity = 0;
-    *parents = NULL;
     enum status status = read_blob(index, INDEX_DEFINITIONS, content, &blob, error);
     struct fact_definitions list = {.reader = code_reader_make(blob.data, blob.size)};
     while (status == STATUS_OK && facts_next_definition(&list)) {
         struct index_definition *to = append(out);
-        if (out->n > capacity) {
-            capacity = capacity ? capacity * 2 : 64;
-            int32_t *moved = realloc(*parents, capacity * sizeof *moved);
-            if (!moved)
-                status = out_of_memory(error);
-            else
-                *parents = moved;
-        }
-        if (!to || status != STATUS_OK) {
-            status = out_of_memory(error);
+        status = to ? copy_definition(out, &list.now, to, error) : out_of_memory(error);
+        if (status != STATUS_OK)
             break;
-        }
-        (*parents)[out->n - 1] = list.now.parent;
-        status = copy_definition(out, &list.now, to, error);
         to->content = (uint32_t)content;
-        to->scope = list.now.parent >= 0 ? out->items[list.now.parent].name : "";
+        to->scope = to->parent >= 0 ? out->items[to->parent].name : "";
     }
     if (status == STATUS_OK && list.reader.failed)
         status = index_damaged(error);
@@ -158,13 +145,11 @@ static enum status decode_all(struct index *index, int64_t content, struct index
     return status;
 }
 
-static enum status outline(struct index *index, const char *path, struct index_definitions *out, int32_t **parents,
-                           struct error *error)
+enum status index_outline(struct index *index, const char *path, struct index_definitions *out, struct error *error)
 {
     int64_t content;
-    struct repo_id id;
+    struct repo_id id = {0};
     *out = (struct index_definitions){0};
-    *parents = NULL;
     enum status status = index_begin_read(index, error);
     if (status != STATUS_OK)
         return status;
@@ -172,7 +157,7 @@ static enum status outline(struct index *index, const char *path, struct index_d
     if (status == STATUS_OK && content > 0)
         status = read_blob_id(index, content, &id, error);
     if (status == STATUS_OK && content > 0)
-        status = decode_all(index, content, out, parents, error);
+        status = decode_all(index, content, out, error);
     const char *copy = arena_copy_text(&out->arena, path, strlen(path));
     for (size_t i = 0; status == STATUS_OK && i < out->n; i++) {
         out->items[i].path = copy;
@@ -187,36 +172,28 @@ static enum status outline(struct index *index, const char *path, struct index_d
     return status;
 }
 
-enum status index_outline(struct index *index, const char *path, struct index_definitions *out, struct error *error)
-{
-    int32_t *parents;
-    enum status status = outline(index, path, out, &parents, error);
-    free(parents);
-    return status;
-}
-
 enum status index_scopes_at(struct index *index, const struct index_place *place, struct index_definitions *out,
                             struct error *error)
 {
-    int32_t *parents, innermost = -1;
-    enum status status = outline(index, place->path, out, &parents, error);
+    enum status status = index_outline(index, place->path, out, error);
+    if (status != STATUS_OK)
+        return status;
+    /* The last one that holds the line is the innermost: of two on one line, the later.  Its parents hold it, too. */
+    int32_t innermost = -1;
+    size_t n = 0;
     for (size_t i = 0; i < out->n; i++)
         if (out->items[i].line <= place->line && place->line <= out->items[i].end_line)
             innermost = (int32_t)i;
-    /* The last one that holds the line is the innermost: of two on one line, the later.  Its parents hold it, too. */
-    size_t n = 0;
-    for (int32_t at = innermost; at >= 0; at = parents[at])
+    for (int32_t at = innermost; at >= 0; at = out->items[at].parent)
         n++;
     struct index_definition *chosen = calloc(n + 1, sizeof *chosen);
-    size_t k = n;
-    for (int32_t at = innermost; chosen && at >= 0; at = parents[at])
-        chosen[--k] = out->items[at];
-    free(parents);
-    if (status != STATUS_OK || !chosen) {
-        free(chosen);
+    if (!chosen) {
         index_definitions_deinit(out);
-        return status == STATUS_OK ? out_of_memory(error) : status;
+        return out_of_memory(error);
     }
+    size_t k = n;
+    for (int32_t at = innermost; at >= 0; at = out->items[at].parent)
+        chosen[--k] = out->items[at];
     free(out->items);
     out->items = chosen;
     out->n = n;
@@ -325,8 +302,7 @@ static enum status fill_definition(struct index *index, const struct found *foun
                                    struct error *error)
 {
     struct index_definitions all = {0};
-    int32_t *parents;
-    enum status status = decode_all(index, found->content, &all, &parents, error);
+    enum status status = decode_all(index, found->content, &all, error);
     struct index_definition *to = status == STATUS_OK && found->ordinal < all.n ? append(out) : NULL;
     if (status == STATUS_OK && found->ordinal < all.n) {
         if (to) {
@@ -341,7 +317,6 @@ static enum status fill_definition(struct index *index, const struct found *foun
         if (!to || !to->name || !to->scope)
             status = out_of_memory(error);
     }
-    free(parents);
     index_definitions_deinit(&all);
     return status;
 }

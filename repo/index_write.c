@@ -217,11 +217,13 @@ static size_t find_run(const struct segment *segments, size_t n)
 static bool mark(struct buffer *map, uint32_t first, uint32_t n)
 {
     static const char zeros[4096];
+    if (!n)
+        return true;
     if (first > UINT32_MAX - n)
         return false;
     while (map->size < first + n && !map->failed)
         buffer_append(map, zeros, first + n - map->size < sizeof zeros ? first + n - map->size : sizeof zeros);
-    if (map->failed)
+    if (map->failed || !map->data)
         return false;
     memset(map->data + first, 1, n);
     return true;
