@@ -352,7 +352,7 @@ static enum status take_definitions(struct making *making, uint32_t node)
 /* A signature on one line. */
 static char *one_line(struct arena *arena, const char *text, size_t size)
 {
-    char line[SIGNATURE_MOST + 1];
+    char line[SIGNATURE_MOST + 1] = {0};
     size_t n = 0, i = 0;
     for (; i < size && n < SIGNATURE_MOST; i++) {
         bool is_space = text[i] == ' ' || text[i] == '\t' || text[i] == '\n' || text[i] == '\r' || !text[i];
@@ -561,7 +561,7 @@ static enum status make(struct making *making)
 enum status map_make(struct map *map, struct repo *repo, const struct map_request *request, struct map_result *out,
                      struct error *error)
 {
-    struct error unasked;
+    struct error unasked = {0};
     struct making making = {.map = map, .repo = repo, .request = request, .out = out};
     making.error = error ? error : &unasked;
     *out = (struct map_result){0};

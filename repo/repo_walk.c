@@ -597,7 +597,7 @@ static enum status run(struct walk *walk, struct repo_files *out)
 enum status repo_walk_worktree(struct repo *repo, const struct repo_walk_options *options, const char *const *paths,
                                size_t n_paths, struct repo_files *out, struct error *error)
 {
-    struct error unasked;
+    struct error unasked = {0};
     struct walk walk = {.repo = repo,
                         .options = options,
                         .error = error ? error : &unasked,
@@ -610,7 +610,7 @@ enum status repo_walk_worktree(struct repo *repo, const struct repo_walk_options
 enum status repo_walk_folders(struct repo *repo, const struct repo_walk_options *options, const char *const *paths,
                               size_t n_paths, struct repo_files *out, struct error *error)
 {
-    struct error unasked;
+    struct error unasked = {0};
     struct walk walk = {.repo = repo,
                         .options = options,
                         .error = error ? error : &unasked,

@@ -122,7 +122,9 @@ static enum status add_watch(struct watch *watch, enum watched what, const char 
         watch->n_used += slot->number == 0;
     }
     free(slot->path);
-    *slot = (struct slot){number, what, copy};
+    slot->number = number;
+    slot->what = what;
+    slot->path = copy;
     *is_new = true;
     return STATUS_OK;
 }

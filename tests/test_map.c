@@ -81,7 +81,7 @@ static size_t count_pairs(void *context, const char *text, size_t size)
 static struct map_result make_map(struct place *place, const struct map_request *request)
 {
     struct map *map;
-    struct map_result result;
+    struct map_result result = {0};
     struct error error;
     size_t calls = 0;
     struct map_request asked = *request;
