@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "app/assets.h"
@@ -96,6 +97,20 @@ void project_close(struct project *project)
     *project = (struct project){0};
 }
 
+/* Indexes take at most a tenth of the free disk and 20 GB. */
+static void prune(const struct project *project)
+{
+    const uint64_t most = UINT64_C(20000000000);
+    struct buffer folder = {0};
+    struct statvfs about;
+    uint64_t n_removed;
+    if (make_cache_folder(&folder, NULL) == STATUS_OK && statvfs(buffer_text(&folder), &about) == 0) {
+        uint64_t tenth = (uint64_t)about.f_bavail * about.f_frsize / 10;
+        (void)index_prune(buffer_text(&folder), tenth < most ? tenth : most, project->index, &n_removed, NULL);
+    }
+    buffer_deinit(&folder);
+}
+
 enum status project_refresh(const struct command_context *context, struct project *project, struct index_report *report,
                             struct error *error)
 {
@@ -109,6 +124,8 @@ enum status project_refresh(const struct command_context *context, struct projec
         context->progress->unit = "files";
     enum status status = index_refresh(project->index, project->repo, &options, report ? report : &unused, error);
     progress_end(context->progress);
+    if (status == STATUS_OK && (report ? report : &unused)->n_changed)
+        prune(project);
     return status;
 }
 

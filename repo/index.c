@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "repo/index_store.h"
@@ -329,6 +330,8 @@ enum status index_open(const char *cache_folder, const char *root, struct index 
         index->lock = open(buffer_text(&lock), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (index->lock < 0)
             status = error_set(error, STATUS_IO, "%s: %s", buffer_text(&lock), strerror(errno));
+        else
+            (void)futimens(index->lock, NULL); /* when it was used last (index_prune) */
     }
     buffer_deinit(&lock);
     struct error inner;

@@ -17,6 +17,10 @@ struct index;
 /* cache_folder exists.  STATUS_IO, STATUS_MEMORY. */
 enum status index_open(const char *cache_folder, const char *root, struct index **out, struct error *error);
 void index_close(struct index *index);
+/* Deletes indexes of that folder, those first that weren't opened for the longest time, until they take at most limit
+ * bytes; never keep (may be NULL), nor one that is being refreshed. */
+enum status index_prune(const char *cache_folder, uint64_t limit, const struct index *keep, uint64_t *n_removed,
+                        struct error *error);
 
 struct index_options {
     struct languages *languages;
@@ -108,7 +112,8 @@ enum status index_names_of(struct index *index, const char *path,
                            struct error *error);
 
 /* The graph of references in one pass over the inverted lists, sorted by name: every name that is defined anywhere, with
- * the files' contents that define it and those that refer to it.  Lists are borrowed.  About a second for all of Linux. */
+ * the files' contents that define it and those that refer to it.  Lists are borrowed; they may hold numbers
+ * of contents that no file has any more, which index_each_file doesn't list.  About a second for all of Linux. */
 struct index_name {
     const char *name;
     size_t size;

@@ -225,6 +225,8 @@ static enum status find_lines(struct search *search, struct candidate *it, struc
 /* The best get paths and lines; the rest, and those that no file has any more, go. */
 static enum status finish(struct search *search, struct candidates *found, size_t begin, struct error *error)
 {
+    if (found->n == begin)
+        return STATUS_OK;
     struct candidates list = {found->items + begin, found->n - begin, 0};
     struct buffer blob = {0};
     uint32_t blob_of = 0;

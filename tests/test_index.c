@@ -727,6 +727,47 @@ static void dead_contents_are_collected(void **state)
     index_close(index);
 }
 
+static void the_least_used_indexes_go(void **state)
+{
+    (void)state;
+    struct index *opened[4];
+    char roots[4][64], paths[4][256], kept[sizeof root];
+    uint64_t n_removed;
+    strcpy(kept, root);
+    for (int i = 0; i < 4; i++) {
+        snprintf(roots[i], sizeof roots[i], "%s/root%d", base, i);
+        assert_int_equal(mkdir(roots[i], 0700), 0);
+        strcpy(root, roots[i]);
+        write_project();
+        opened[i] = open_index();
+        refresh(opened[i]);
+        snprintf(paths[i], sizeof paths[i], "%s", buffer_text(&opened[i]->path));
+        index_close(opened[i]);
+    }
+    struct stat about;
+    assert_int_equal(stat(paths[0], &about), 0);
+    uint64_t size = (uint64_t)about.st_size;
+    strcpy(root, roots[0]);
+    opened[0] = open_index(); /* now 1 is the oldest */
+    assert_int_equal(index_prune(cache, 4 * size + size / 2, NULL, &n_removed, NULL), STATUS_OK);
+    assert_int_equal(n_removed, 0);
+    strcpy(root, roots[2]);
+    opened[2] = open_index();
+    assert_int_equal(index_lock(opened[2], NULL, NULL), STATUS_OK);
+    assert_int_equal(index_prune(cache, 0, opened[0], &n_removed, NULL), STATUS_OK);
+    assert_int_equal(n_removed, 2);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(access(paths[i], F_OK), i % 2 ? -1 : 0);
+    index_unlock(opened[2]);
+    index_close(opened[0]);
+    index_close(opened[2]);
+    strcpy(root, roots[1]);
+    opened[1] = open_index();
+    assert_int_equal(refresh(opened[1]).n_files, 5);
+    index_close(opened[1]);
+    strcpy(root, kept);
+}
+
 /* ---- answers ---- */
 
 static bool count_reference(void *context, const struct index_reference *reference)
@@ -868,6 +909,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_may_refresh_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_done_is_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(dead_contents_are_collected, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_least_used_indexes_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_and_places_are_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(imports_follow_plain_rules, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_graph_joins_names, set_up, tear_down),
