@@ -25,7 +25,7 @@ static bool find_lines(struct cutter *cutter)
     uint64_t n = 1;
     for (const char *at = cutter->text; (at = memchr(at, '\n', cutter->size - (size_t)(at - cutter->text))); at++)
         n++;
-    if (n >= UINT32_MAX || !(cutter->lines = malloc((size_t)(n + 1) * sizeof *cutter->lines)))
+    if (n >= UINT32_MAX || !(cutter->lines = calloc((size_t)(n + 1), sizeof *cutter->lines)))
         return false;
     cutter->lines[cutter->n_lines++] = 0;
     for (const char *at = cutter->text; (at = memchr(at, '\n', cutter->size - (size_t)(at - cutter->text))); at++)

@@ -2,7 +2,8 @@
  *
  * A grammar is the function tree_sitter_NAME of a shared object: languages.so (many grammars in one),
  * libtree-sitter-NAME.so as Emacs names them, or parser/NAME.so as Neovim does, in the folders given, the first that
- * fits.  One of an ABI that the library doesn't read counts as missing.  Markdown has none (markdown.c). */
+ * fits.  One of an ABI that the library doesn't read counts as missing.  Markdown has none (markdown.c); Lua's of this
+ * collection begins with memory that it never set, and may then never end, so Lua is read as plain text. */
 #include "repo/syntax_private.h"
 
 #include <dlfcn.h>
@@ -37,7 +38,6 @@ static const struct row TABLE[] = {
     {"ruby", "ruby", "ruby ", "rb rake gemspec ", "Rakefile Gemfile Vagrantfile Podfile ", "ruby jruby ", ""},
     {"php", "php", "php ", "php phtml ", "", "php ", ""},
     {"bash", "bash", "bash ", "sh bash ", ".bashrc .bash_profile .profile ", "sh bash dash ksh ash ", "shell "},
-    {"lua", "lua", "lua ", "lua ", "", "lua luajit ", ""},
     {"kotlin", "kotlin", "kotlin ", "kt kts ", "", "", ""},
     {"swift", "swift", "swift ", "swift ", "", "swift ", ""},
     {"sql", "sql", "sql ", "sql ", "", "", ""},
