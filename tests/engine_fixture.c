@@ -12,6 +12,12 @@
 #include "engine/sampler.h"
 #include "tests/synth.h"
 
+double test_slowness(void)
+{
+    const char *slowness = getenv("TEST_SLOWNESS");
+    return slowness ? atof(slowness) : 1;
+}
+
 static struct engine *open_path(const char *path, const char *cpu, int n_threads)
 {
     const struct engine_options options = {.model_path = path, .cpu = cpu, .n_threads = n_threads};

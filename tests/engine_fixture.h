@@ -5,6 +5,8 @@
 #include "engine/engine.h"
 #include "tests/synth_shapes.h"
 
+/* How many times as long a computation takes here as in a plain build: above 1 under a sanitizer, some 50 under valgrind. */
+double test_slowness(void);
 /* The model of FATHOM_TEST_MODEL.  cpu NULL: the best instruction set here. */
 struct engine *open_engine(const char *cpu, int n_threads);
 /* A small model of random weights, a shape of tests/synth_shapes.c, by its name. */

@@ -98,11 +98,12 @@ static void check_shape(const struct synth_shape *shape, const char *cpu)
         int32_t n_past, step;
     } runs[] = {{KV_F16, 24, 1}, {KV_F16, 3, 7}, {KV_F16, 40, 7}, {KV_F32, 20, 7}, {KV_Q8_0, 20, 7}};
     struct engine *engine = open_small(shape->name, cpu, 1);
-    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+    size_t n_runs = test_slowness() < 50 ? sizeof runs / sizeof *runs : 1;
+    for (size_t i = 0; i < n_runs; i++) {
         char what[96];
         snprintf(what, sizeof what, "%s, %s, cache %d", shape->name, cpu, (int)runs[i].kv);
         /* Plain C, slow as it is, has no two ways to a number. */
-        int32_t step = strcmp(cpu, "scalar") == 0 ? 7 : runs[i].step;
+        int32_t step = strcmp(cpu, "scalar") == 0 || n_runs == 1 ? 7 : runs[i].step;
         if (fits(shape, runs[i].kv))
             check_slices(engine, runs[i].kv, runs[i].n_past, step, what);
     }
@@ -189,6 +190,7 @@ static void answers_are_the_same(void **state)
     (void)state;
     static const char *const shapes[] = {"llama-gqa", "qwen3moe", "starcoder2-window", "lite-q4_k_m", "v3"};
     uint64_t n_drafted = 0, n_accepted = 0;
+    size_t n = test_slowness() < 50 ? 200 : 30;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         struct engine *engine = open_small(shapes[i], NULL, 2);
         struct session_options options = {.n_ctx = 400, .n_slice = 64};
@@ -197,12 +199,12 @@ static void answers_are_the_same(void **state)
         struct session *with = open_session(engine, options);
         for (size_t k = 0; k < sizeof samplings / sizeof *samplings; k++) {
             struct tokens prompt = repetitive(k + 1, 120), nothing = {0};
-            struct tokens plain = sample(engine, without, &samplings[k], &prompt, 200, NULL);
-            struct tokens own = sample(engine, with, &samplings[k], &prompt, 200, NULL);
+            struct tokens plain = sample(engine, without, &samplings[k], &prompt, n, NULL);
+            struct tokens own = sample(engine, with, &samplings[k], &prompt, n, NULL);
             /* From the beginning again, as the others: how a prompt is cut into slices shows in the last bits. */
             tokens_append(&nothing, 0);
             sync_all(with, &nothing, NULL);
-            struct tokens told = sample(engine, with, &samplings[k], &prompt, 200, &plain);
+            struct tokens told = sample(engine, with, &samplings[k], &prompt, n, &plain);
             expect_same(&plain, &own, shapes[i]);
             expect_same(&plain, &told, shapes[i]);
             sync_all(with, &nothing, NULL);

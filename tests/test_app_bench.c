@@ -329,9 +329,12 @@ static void a_peer_that_fails_is_one_line(void **state)
     }
     expect_failure(WORDS("bench", "--lora", "a.gguf", "--peer"), EXIT_USAGE,
                    "fathom: --peer: adapters would be left out there (leave --lora out here)\n");
+    /* Under valgrind posix_spawn can't tell why: its child shares no memory with us there. */
+    const char *slowness = getenv("TEST_SLOWNESS");
     struct result result = RUN("bench", "--prefill", "4", "--peer=/nonexistent/python");
-    assert_string_equal(buffer_text(&result.err.pending), "fathom: --peer: /nonexistent/python: No such file or "
-                                                          "directory (--peer=PYTHON names another)\n");
+    if (!slowness || atof(slowness) < 50)
+        assert_string_equal(buffer_text(&result.err.pending), "fathom: --peer: /nonexistent/python: No such file or "
+                                                              "directory (--peer=PYTHON names another)\n");
     assert_int_equal(result.status, EXIT_FAILED);
     release(&result);
 }

@@ -95,13 +95,6 @@ static const struct kind {
     {"v3-nextn", NULL, false},
 };
 
-/* Under a sanitizer or valgrind. */
-static bool is_slow(void)
-{
-    const char *slowness = getenv("TEST_SLOWNESS");
-    return slowness && atof(slowness) > 1;
-}
-
 /* Tolerances of log-probabilities.  In one layer both ways read the very same cells.  In later ones they read cells made of
  * sums that differ in their last bits, and where these fall on either side of a step of the cache's type, a cell differs by that
  * step: half of 2^-10 of a number, or of 1/127 of the greatest among 32. */
@@ -133,7 +126,7 @@ static void both_ways_give_the_same(void **state)
     /* Blocks of Q8_0 want widths of a multiple of 32. */
     static const struct change changes[] = {{"n_rot", 32}, {"n_layer", 1}, {"n_dense_lead", 1}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        for (int one = is_slow() && !kinds[i].has_own_path ? 2 : 0; one < 2; one++) {
+        for (int one = test_slowness() > 1 && !kinds[i].has_own_path ? 2 : 0; one < 2; one++) {
             struct engine *engine = open_shape(kinds[i].shape, changes, one ? 3 : 1, kinds[i].cpu);
             for (size_t c = 0; c < sizeof caches / sizeof *caches; c++) {
                 double worst = worst_of_runs(engine, caches[c].kv);
@@ -304,7 +297,7 @@ static void expand_all(const struct machine *truth, const struct machine *fast)
     static const int32_t lengths[] = {1,   3,   16, 17,
                                       255, 257, 515}; /* chunks are of 256, few cells take another input */
     for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++)
-        for (size_t c = 0; c < (is_slow() && k ? 1 : sizeof caches / sizeof *caches); c++) {
+        for (size_t c = 0; c < (test_slowness() > 1 && k ? 1 : sizeof caches / sizeof *caches); c++) {
             hold_expansion(fast, caches[c].kv, QUANT_F32, QUANT_F32, lengths[k]);
             hold_expansion(fast, caches[c].kv, QUANT_F16, QUANT_Q8_0, lengths[k]);
         }
