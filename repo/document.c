@@ -282,9 +282,8 @@ static void read_range(struct document *document, struct span range)
                      buffer_text(&document->text), (uint32_t)document->text.size, range);
 }
 
-static void paint_names(struct document *document, struct span range)
+static void paint_found(struct document *document, struct span range)
 {
-    read_range(document, range);
     const struct reference *references = document->syntax->references.items;
     for (size_t i = 0; i < document->syntax->references.n; i++)
         if (references[i].is_call)
@@ -297,24 +296,30 @@ static void paint_names(struct document *document, struct span range)
     }
 }
 
-static void paint_markdown(struct document *document, struct span range)
+/* Markdown and Lua: what is known of them without a tree. */
+static void paint_plain(struct document *document, struct span range)
 {
     struct list code = {.size = sizeof(struct found_name), .most = SYNTAX_MAX_REFERENCES};
-    const char *text = buffer_text(&document->text);
-    syntax_clear(document->syntax);
-    markdown_read(text, (uint32_t)document->text.size, &document->syntax->found, &code);
-    const struct found_name *spans = code.items;
+    struct syntax *syntax = document->syntax;
+    syntax_clear(syntax);
+    syntax_read_plain(syntax, document->language, buffer_text(&document->text), (uint32_t)document->text.size, &code);
+    const struct found_name *spans = code.items, *comments = syntax->found.comments.items;
     for (size_t i = 0; i < code.n; i++)
         paint(document, range, spans[i].span, HL_STRING);
-    const struct found_definition *headings = document->syntax->found.definitions.items;
-    for (size_t i = 0; i < document->syntax->found.definitions.n; i++)
-        paint(document, range, headings[i].definition.whole, HL_HEADING);
+    for (size_t i = 0; i < syntax->found.comments.n; i++)
+        paint(document, range, comments[i].span, HL_COMMENT);
     list_deinit(&code);
+    paint_found(document, range);
+    const struct definition *definitions = syntax->definitions.items;
+    for (size_t i = 0; i < syntax->definitions.n; i++)
+        if (definitions[i].kind == TAG_HEADING)
+            paint(document, range, definitions[i].signature, HL_HEADING);
 }
 
-static bool is_markdown(const struct document *document)
+static bool is_plain(const struct document *document)
 {
-    return document->language && document->language->is_markdown && document->text.size <= SYNTAX_MAX_TEXT;
+    return document->language && (document->language->is_markdown || document->language->is_lua) &&
+           document->text.size <= SYNTAX_MAX_TEXT;
 }
 
 static enum status make_spans(struct document *document, struct span range, struct error *error)
@@ -340,7 +345,7 @@ enum status document_highlight(struct document *document, uint32_t begin, uint32
     *spans = NULL;
     *n = 0;
     list_clear(&document->spans);
-    if ((!document->tree && !is_markdown(document)) || range.begin >= range.end)
+    if ((!document->tree && !is_plain(document)) || range.begin >= range.end)
         return STATUS_OK;
     if (document->n_paint < range.end - range.begin) {
         uint8_t *more = realloc(document->paint, range.end - range.begin);
@@ -350,12 +355,14 @@ enum status document_highlight(struct document *document, uint32_t begin, uint32
         document->n_paint = range.end - range.begin;
     }
     memset(document->paint, HL_PLAIN, range.end - range.begin);
-    if (is_markdown(document)) {
-        paint_markdown(document, range);
+    if (is_plain(document)) {
+        paint_plain(document, range);
     } else if (document->language->colours) {
         paint_nodes(document, range);
-        if (document->language->tags)
-            paint_names(document, range);
+        if (document->language->tags) {
+            read_range(document, range);
+            paint_found(document, range);
+        }
     }
     enum status status = make_spans(document, range, error);
     if (status == STATUS_OK) {
@@ -370,12 +377,12 @@ enum status document_highlight(struct document *document, uint32_t begin, uint32
 size_t document_scopes(struct document *document, uint32_t at, struct definition *scopes, size_t max)
 {
     size_t n = 0;
-    if (at >= document->text.size || (!is_markdown(document) && (!document->tree || !document->language->tags)))
+    if (at >= document->text.size || (!is_plain(document) && (!document->tree || !document->language->tags)))
         return 0;
-    if (is_markdown(document)) {
+    if (is_plain(document)) {
         syntax_clear(document->syntax);
-        markdown_read(buffer_text(&document->text), (uint32_t)document->text.size, &document->syntax->found, NULL);
-        syntax_put(document->syntax, buffer_text(&document->text), (uint32_t)document->text.size);
+        syntax_read_plain(document->syntax, document->language, buffer_text(&document->text),
+                          (uint32_t)document->text.size, NULL);
     } else {
         read_range(document, (struct span){at, at + 1});
     }

@@ -2,8 +2,8 @@
  *
  * A grammar is the function tree_sitter_NAME of a shared object: languages.so (many grammars in one),
  * libtree-sitter-NAME.so as Emacs names them, or parser/NAME.so as Neovim does, in the folders given, the first that
- * fits.  One of an ABI that the library doesn't read counts as missing.  Markdown has none (markdown.c); Lua's of this
- * collection begins with memory that it never set, and may then never end, so Lua is read as plain text. */
+ * fits.  One of an ABI that the library doesn't read counts as missing.  Markdown and Lua have none
+ * (markdown.c, lua.c). */
 #include "repo/syntax_private.h"
 
 #include <dlfcn.h>
@@ -38,6 +38,7 @@ static const struct row TABLE[] = {
     {"ruby", "ruby", "ruby ", "rb rake gemspec ", "Rakefile Gemfile Vagrantfile Podfile ", "ruby jruby ", ""},
     {"php", "php", "php ", "php phtml ", "", "php ", ""},
     {"bash", "bash", "bash ", "sh bash ", ".bashrc .bash_profile .profile ", "sh bash dash ksh ash ", "shell "},
+    {"lua", "", "", "lua ", "", "lua luajit ", ""},
     {"kotlin", "kotlin", "kotlin ", "kt kts ", "", "", ""},
     {"swift", "swift", "swift ", "swift ", "", "swift ", ""},
     {"sql", "sql", "sql ", "sql ", "", "", ""},
@@ -219,7 +220,7 @@ enum status languages_check(struct languages *languages, int index, struct error
     struct tag_query *query = NULL;
     const struct language *language = languages_get(languages, index);
     enum status status = STATUS_OK;
-    if (language->is_markdown)
+    if (language->is_markdown || language->is_lua)
         return STATUS_OK;
     if (!language->grammar)
         status = error_set(error, STATUS_NOT_FOUND, "no grammar for %s", TABLE[index].name);
@@ -238,6 +239,7 @@ const struct language *languages_get(struct languages *languages, int index)
     struct language *language = &languages->loaded[index];
     if (!languages->tried[index]) {
         language->is_markdown = strcmp(TABLE[index].name, "markdown") == 0;
+        language->is_lua = strcmp(TABLE[index].name, "lua") == 0;
         if (*TABLE[index].grammar)
             load_grammar(languages, index);
         if (language->grammar) {

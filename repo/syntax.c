@@ -575,6 +575,16 @@ void syntax_read_tree(struct syntax *syntax, const struct language *language, TS
     syntax_put(syntax, text, size);
 }
 
+void syntax_read_plain(struct syntax *syntax, const struct language *language, const char *text, uint32_t size,
+                       struct list *code)
+{
+    if (language->is_markdown)
+        markdown_read(text, size, &syntax->found, code);
+    else
+        lua_read(text, size, &syntax->found);
+    syntax_put(syntax, text, size);
+}
+
 void syntax_put(struct syntax *syntax, const char *text, uint32_t size)
 {
     put_definitions(syntax, text, size);
@@ -604,10 +614,9 @@ enum status syntax_read(struct syntax *syntax, int language, const char *text, s
     if (loaded && loaded->grammar && length <= SYNTAX_MAX_TEXT)
         tree = syntax_parse(syntax->parser, loaded->grammar, NULL, text, length, limit_ns);
     parsed = thread_ns();
-    if (loaded && loaded->is_markdown && length <= SYNTAX_MAX_TEXT) {
+    if (loaded && (loaded->is_markdown || loaded->is_lua) && length <= SYNTAX_MAX_TEXT) {
         out->is_text = false;
-        markdown_read(text, length, &syntax->found, NULL);
-        syntax_put(syntax, text, length);
+        syntax_read_plain(syntax, loaded, text, length, NULL);
     }
     if (tree) {
         TSNode root = ts_tree_root_node(tree);

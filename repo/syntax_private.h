@@ -73,7 +73,7 @@ struct language {
     const TSLanguage *grammar; /* NULL: there is none that fits */
     struct tag_query *tags;    /* NULL: there is none */
     bool is_c, is_cpp;         /* lexical_c helps; in C++ with macros alone */
-    bool is_markdown;          /* markdown.c reads it, without grammar */
+    bool is_markdown, is_lua;  /* markdown.c and lua.c read them, without a grammar */
     uint8_t *colours;          /* enum highlight by symbol; NULL without grammar */
 };
 
@@ -132,6 +132,7 @@ bool lexical_c_is_keyword(const char *text, struct span name); /* that stands be
 
 /* Headings, links and names in backticks; code, which may be NULL, gets found_name of code spans and fences. */
 void markdown_read(const char *text, uint32_t size, struct found *found, struct list *code);
+void lua_read(const char *text, uint32_t size, struct found *found);
 
 /* ---- what is made of it ---- */
 
@@ -149,6 +150,9 @@ struct syntax {
 /* NULL where the text takes longer than that, 0 standing for 2 s.  old may be NULL. */
 TSTree *syntax_parse(TSParser *parser, const TSLanguage *grammar, const TSTree *old, const char *text, uint32_t size,
                      uint64_t limit_ns);
+/* Reads a text of a language without grammar, as syntax_read_tree does one with; code as markdown_read's. */
+void syntax_read_plain(struct syntax *syntax, const struct language *language, const char *text, uint32_t size,
+                       struct list *code);
 /* Puts in order what found has. */
 void syntax_put(struct syntax *syntax, const char *text, uint32_t size);
 void syntax_clear(struct syntax *syntax);
