@@ -22,7 +22,8 @@ SOURCES  := $(foreach layer,$(LAYERS),$(wildcard $(layer)/*.c))
 OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out app/main.c,$(SOURCES)))
 PROGRAM  := $(patsubst app/main.c,$(BUILD)/fathom,$(wildcard app/main.c))
 TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-HELPERS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/test_% tests/fake_engine.c,$(wildcard tests/*.c)))
+EMULATED := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/cpu_fixture.c tests/wide_*.c))
+HELPERS  := $(filter-out $(EMULATED),$(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/test_% tests/fake_engine.c,$(wildcard tests/*.c))))
 FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 VERSION  := $(shell sed -n 's/^.define FATHOM_VERSION "\(.*\)"/\1/p' engine/base.h)
 
@@ -56,13 +57,16 @@ fuzzers: $(FUZZERS)
 
 $(BUILD)/fathom: $(BUILD)/app/main.o $(BUILD)/libfathom.a
 	$(Q)$(LINK) -rdynamic -o $@ $^ $(LIBS)
-$(TESTS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/helpers.a $(BUILD)/libfathom.a
+$(TESTS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/emulated.a $(BUILD)/tests/helpers.a $(BUILD)/libfathom.a
 	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(LIBS)
 # The tests of app/ run on a scripted engine, which takes the place of the archive's.
 $(filter $(BUILD)/tests/test_app_%,$(TESTS)): $(BUILD)/tests/fake_engine.o
 $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%_main.o $(BUILD)/tests/helpers.a $(BUILD)/libfathom.a
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 $(BUILD)/tests/helpers.a: $(HELPERS)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+# Apart, as it takes a minute or two to compile, which the fuzzers needn't wait for.
+$(BUILD)/tests/emulated.a: $(EMULATED)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/helpers.a $(BUILD)/libfathom.a
 	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
