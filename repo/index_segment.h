@@ -1,7 +1,10 @@
 /* index_segment: the inverted lists of the index: from a key (a name, a term) to where it stands.
  *
- * FTS5 was measured against this: it wants one insertion a token and its own tokenizer's copy of each, and can't hold the
- * definitions and references beside the terms.  Here one dictionary serves all: the first byte of a key is its space.
+ * FTS5 was measured beside this, on 12 MB of C in 10,000 pieces whose words were cut already: contentless and without
+ * detail it took 0.19 s of CPU and 3.6 MB, with detail 0.28 s and 9.6 MB.  This takes 3.4 MB, and all of storing (cutting
+ * words, facts, four kinds of lists) 0.34 s.  What decided is what FTS5 leaves out: without detail it has no counts for
+ * BM25, contentless it can't forget a text (SQLite 3.40), and definitions, references and imports would need tables of
+ * their own, of tens of millions of rows.  Here one dictionary serves all: the first byte of a key is its space.
  *
  *   KEY_DEFINITION  lower-case name, NUL, and the name itself where it isn't the same
  *   KEY_REFERENCE   the same: both in one order, so that one pass joins them
