@@ -100,7 +100,7 @@ enum status syntax_new(struct languages *languages, struct syntax **out, struct 
 void syntax_free(struct syntax *syntax);
 
 /* The result lives in syntax until its next call.  Text is at most 2^31 bytes.  A parse takes at most the time limit
- * (limit_ns, 0: 2 s), then is_text.  STATUS_MEMORY alone. */
+ * (limit_ns of the thread's own time, 0: 2 s), then is_text.  STATUS_MEMORY alone. */
 enum status syntax_read(struct syntax *syntax, int language, const char *text, size_t size, uint64_t limit_ns,
                         struct syntax_result *out, struct error *error);
 
