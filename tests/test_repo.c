@@ -1,5 +1,6 @@
 /* Opening repositories and folders, revisions, contents, and what differs from HEAD. */
 #include <linux/capability.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -483,6 +484,60 @@ static void reads_nothing_but_the_file(void **state)
     place_end(&place);
 }
 
+struct reader {
+    pthread_t thread;
+    struct repo *repo;
+    const struct repo_files *files;
+    size_t first;
+    bool ok;
+};
+
+/* Every file, from another one on than the others do; each holds its own name a hundred times. */
+static void *read_everything(void *context)
+{
+    struct reader *reader = context;
+    struct buffer text = {0};
+    reader->ok = true;
+    for (size_t i = 0; i < reader->files->n; i++) {
+        const struct repo_file *file = &reader->files->files[(i + reader->first) % reader->files->n];
+        struct repo_id id;
+        enum repo_skip skip;
+        reader->ok = reader->ok && repo_read(reader->repo, file, 1 << 20, &text, &id, &skip, NULL) == STATUS_OK &&
+                     skip == REPO_KEEP && text.size == 100 * ((size_t)file->path_size + 1) &&
+                     memcmp(text.data, file->path, file->path_size) == 0 &&
+                     (!file->has_id || memcmp(&id, &file->id, sizeof id) == 0);
+    }
+    buffer_deinit(&text);
+    return NULL;
+}
+
+static void reads_by_several_threads(void **state)
+{
+    enum { THREADS = 4 };
+    struct place place;
+    (void)state;
+    place_make(&place,
+               "git init -q; for i in $(seq 1 150); do n=f$i; yes $n | head -n 100 >$n; done; git add .; git commit "
+               "-qm one; git gc -q; "
+               "for i in $(seq 151 200); do n=f$i; yes $n | head -n 100 >$n; done; git add .; git commit -qm two");
+    assert_int_equal(place_open(&place, ""), STATUS_OK);
+    for (int of_revision = 0; of_revision < 2; of_revision++) {
+        struct repo_files files = walk(&place, of_revision ? "HEAD" : NULL);
+        struct reader readers[THREADS];
+        assert_int_equal(files.n, 200);
+        for (size_t i = 0; i < THREADS; i++) {
+            readers[i] = (struct reader){.repo = place.repo, .files = &files, .first = i * 37};
+            assert_int_equal(pthread_create(&readers[i].thread, NULL, read_everything, &readers[i]), 0);
+        }
+        for (size_t i = 0; i < THREADS; i++) {
+            assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
+            assert_true(readers[i].ok);
+        }
+        repo_files_deinit(&files);
+    }
+    place_end(&place);
+}
+
 /* Files of rules that would make a reader wait. */
 static void waits_for_no_rules(void **state)
 {
@@ -559,6 +614,7 @@ int main(void)
         cmocka_unit_test(stops_when_told),
         cmocka_unit_test(tells_contents_apart),
         cmocka_unit_test(reads_nothing_but_the_file),
+        cmocka_unit_test(reads_by_several_threads),
         cmocka_unit_test(waits_for_no_rules),
         cmocka_unit_test(finds_what_differs_from_head),
     };
