@@ -340,10 +340,16 @@ static void test_matching_is_that_of_tree_sitter(void **state)
     struct dirent **entries = NULL;
     assert_int_equal(syntax_new(languages, &syntax, NULL), STATUS_OK);
     int n = scandir("tests/golden/syntax", &entries, NULL, alphasort);
+    /* tree-sitter takes its time to compile a query, and much more of it under a sanitizer: there, three languages. */
+    const char *slow = getenv("TEST_SLOWNESS");
+    bool is_slow = slow && atoi(slow) > 1;
     for (int i = 0; i < n; i++) {
         struct buffer path = {0};
         buffer_printf(&path, "tests/golden/syntax/%s", entries[i]->d_name);
-        if (strncmp(entries[i]->d_name, "sample", 6) == 0 && !strstr(entries[i]->d_name, ".found"))
+        const char *suffix = strrchr(path.data, '.');
+        bool is_tried =
+            !is_slow || strcmp(suffix, ".c") == 0 || strcmp(suffix, ".py") == 0 || strcmp(suffix, ".go") == 0;
+        if (is_tried && strncmp(entries[i]->d_name, "sample", 6) == 0 && !strstr(entries[i]->d_name, ".found"))
             compare_matching(languages, syntax, path.data);
         buffer_deinit(&path);
         free(entries[i]);
