@@ -140,7 +140,7 @@ fuzz: deps-test # every fuzz target for FUZZ_SECONDS=60, each after the proof th
 	@$(PYTHON) tools/fetch.py grammars build/lib
 	@tools/fuzz.sh $(or $(FUZZ_SECONDS),60) $(ONLY)
 format: # the sources by clang-format 14
-	@find $(LAYERS) tests -name '*.[ch]' -exec clang-format-14 -i {} +
+	@find $(LAYERS) tests -name '*.[ch]' ! -path 'tests/golden/*' -exec clang-format-14 -i {} +
 lint: # formatting, cppcheck, clang-tidy, lengths, names (LINT_SINCE=COMMIT: clang-tidy on what changed since)
 	@tools/lint.sh $(LINT_SINCE)
 check-layers: # that no folder includes what it must not know
