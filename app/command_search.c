@@ -164,7 +164,7 @@ const struct command command_search = {
             "  def:NAME ref:NAME  where exactly this name is defined, or used\n"
             "  path:PART          in files whose path holds PART, or fits it as a glob\n"
             "  lang:NAME          in files of this language: c, python, rust and so on\n"
-            "  kind:KIND          symbols of this kind: function, struct, macro and so on; or text\n"
+            "  kind:KIND          symbols of this kind (function, struct...), or text\n"
             "\n"
             "Exit status 1: nothing was found.\n"
             "\n"
