@@ -1,8 +1,8 @@
 /* chunk: cuts a text into pieces of at most SYNTAX_CHUNK bytes, at borders of its syntax.
  *
- * A definition of several lines that fits is a piece of its own, with the comment before it.  What lies between, and what
- * is too large, is cut where the outermost node of a line begins, as far down as the size allows; a text without a tree
- * is cut at blank lines.  Lines stay whole, unless one alone is longer than SYNTAX_CHUNK_LINE. */
+ * A definition of several lines that fits is a piece of its own, with the comment before it.  What lies between, and
+ * what is too large, is cut where the outermost node of a line begins, as far down as the size allows; a text without
+ * a tree is cut at blank lines.  Lines stay whole, unless one alone is longer than SYNTAX_CHUNK_LINE. */
 #include "repo/syntax_private.h"
 
 #include <stdlib.h>

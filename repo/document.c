@@ -1,8 +1,8 @@
 /* document: one text's tree, kept between edits; its colours and scopes.
  *
- * An edit costs what tree-sitter has to parse anew, mostly well under a millisecond.  Colours come from the names of the
- * grammar's nodes, by rules that hold for all grammars (string, comment, number...), and from the tag query, which knows
- * functions and types by what they are.  They are asked for a range, such as a screen, and cost what lies in it. */
+ * An edit costs what tree-sitter has to parse anew, mostly well under a millisecond.  Colours come from the names of
+ * the grammar's nodes, by rules that hold for all grammars (string, comment, number...), and from the tag query, which
+ * knows functions and types by what they are.  They are asked for a range, such as a screen, and cost what lies in it. */
 #include "repo/syntax_private.h"
 
 #include <stdlib.h>

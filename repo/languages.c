@@ -198,8 +198,8 @@ static bool read_queries(const struct languages *languages, const char *names, s
     return !text->failed && text->size;
 }
 
-/* A query that this grammar doesn't understand, as one of another version may not, is left out: the text is then split by
- * its syntax, but without definitions. */
+/* A query that this grammar doesn't understand, as one of another version may not, is left out: the text is then split
+ * by its syntax, but without definitions. */
 static void load_query(struct languages *languages, int index)
 {
     struct language *language = &languages->loaded[index];

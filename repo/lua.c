@@ -1,7 +1,7 @@
 /* lua: functions, variables, calls and modules that are required, of a Lua text, by its tokens.
  *
- * The grammar at hand begins with memory that it never set.  Lua's blocks show by their words alone: function, do, if and
- * repeat begin one, end and until end it. */
+ * The grammar at hand begins with memory that it never set.  Lua's blocks show by their words alone: function, do, if
+ * and repeat begin one, end and until end it. */
 #include "repo/syntax_private.h"
 
 #include <string.h>

@@ -547,7 +547,8 @@ static const char *read_input(void *payload, uint32_t at, TSPoint point, uint32_
     return input->is_late ? input->blank : input->text + at;
 }
 
-/* The library's own time limit and cancel flag release a token that isn't there (up to 0.20.8), so they are not used. */
+/* libtree-sitter 0.20.7 may release a token that isn't there when its own time limit or cancel flag ends a parse: so
+ * they are not used. */
 TSTree *syntax_parse(TSParser *parser, const TSLanguage *grammar, const TSTree *old, const char *text, uint32_t size,
                      uint64_t limit_ns)
 {

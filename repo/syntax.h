@@ -1,9 +1,17 @@
 /* syntax: what a text of code holds: definitions, references, scopes, chunks, imports and colours, by tree-sitter.
  *
- * Grammars are shared objects that are opened when first needed (grammar folder: build/lib beside the program, or
- * PREFIX/lib/fathom; then the places where Emacs and Neovim keep libtree-sitter-LANG.so).  The tag queries are ours
+ * Grammars are shared objects that are opened when first needed, from the folders given (build/lib, PREFIX/lib/fathom; the
+ * places where Emacs and Neovim keep theirs); Markdown and Lua are read without.  The tag queries are ours
  * (assets/tags/LANG.scm).  Everything is bounded: text size, parse time, depth, number of tags; a text beyond a bound is
  * indexed as text alone (result.is_text), never refused.
+ *
+ * In C that the grammar doesn't understand (macros that stand for syntax, conditionals in the middle of things) a second
+ * look by tokens finds what the tree lost.  A function that a macro defines by its argument, as SYSCALL_DEFINE3(read, ...)
+ * does, has the argument's name.  Uses of parameters and local variables are no references.
+ *
+ * Costs, for C on one core: 8 to 9 MB of text a second to parse, 25 for all the rest; 50 MB of memory for a text of 1 MB.
+ * A document's edit costs what must be parsed anew, mostly under a millisecond, at most 10 in 300 KB that stop making
+ * sense; colours of a screen 0.2 ms and more, scopes of a place 0.1 to 5 ms.
  *
  * struct languages is shared by all threads once made; struct syntax (one parser and its scratch memory) belongs to one. */
 #ifndef FATHOM_REPO_SYNTAX_H

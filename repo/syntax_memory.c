@@ -1,10 +1,11 @@
 /* syntax_memory: memory for tree-sitter that survives a mistake of tree-sitter's.
  *
- * libtree-sitter up to 0.20.8 counts a node's children in 16 bits.  An error that takes up more than 65,535 tokens, or as
- * many comments in a row, wraps the count around; and when the node is freed, it frees an address in the middle of the
- * node's memory.  So each piece of memory has a word before it that tells it from such an address: its own address, with
- * marks that no child of a node (a pointer to 8 bytes, or an odd word) can have.  From an address in the middle the way
- * back leads over children alone, up to that word.  Children that were not counted stay allocated; nothing else is lost. */
+ * libtree-sitter 0.20.7 counts a node's children in 16 bits.  An error that takes up more than 65,535 tokens, or
+ * as many comments in a row, wraps the count around; and when the node is freed, it frees an address in the middle of
+ * the node's memory.  So each piece of memory has a word before it that tells it from such an address: its own
+ * address, with marks that no child of a node (a pointer to 8 bytes, or an odd word) can have.  From an address in the
+ * middle the way back leads over children alone, up to that word.  Children that were not counted stay allocated;
+ * nothing else is lost. */
 #include "repo/syntax_private.h"
 
 #include <pthread.h>

@@ -1,8 +1,8 @@
 /* tags: one walk over a tree that collects what the tag query's patterns find: definitions, names, comments, imports,
  * and for each line how deep the node lies that begins it.
  *
- * Most nodes cost a look into two tables by symbol.  Where a pattern begins, its children are looked for with cursors of
- * their own, one a level, so that depth is bounded by the pattern's, never by the tree's. */
+ * Most nodes cost a look into two tables by symbol.  Where a pattern begins, its children are looked for with cursors
+ * of their own, one a level, so that depth is bounded by the pattern's, never by the tree's. */
 #include "repo/syntax_private.h"
 
 #include <stdlib.h>
@@ -259,7 +259,7 @@ static bool is_word_byte(unsigned char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c >= 0x80;
 }
 
-/* The identifiers within a text that the grammar takes for one node: the body of a macro.  A name before ( is a call. */
+/* The identifiers within a text that is one node to the grammar: the body of a macro.  A name before ( is a call. */
 static void take_words(struct tag_walk *walk, TSNode node)
 {
     struct span span = span_of(walk, node);

@@ -1,10 +1,10 @@
 /* fuzz_syntax: any bytes as a text of any language: read, cut, coloured and edited within the limits, whatever the
  * grammars make of them (build/lib, which `make test` fills).
  *
- * Input: one byte that chooses the language ('A' is the first), two that choose an edit, then the text.  Checked: every
- * span lies within the text, lists are in order, parents come before their children and hold them, chunks take every line
- * that isn't blank and don't overlap, and a parse ends within its time limit.  With FATHOM_PLANT_BUG names must be ASCII,
- * which they mostly are.  The fuzzer must find one that isn't. */
+ * Input: one byte that chooses the language ('A' is the first), two that choose an edit, then the text.  Checked:
+ * every span lies within the text, lists are in order, parents come before their children and hold them, chunks take
+ * every line that isn't blank and don't overlap, and a parse ends within its time limit.  With FATHOM_PLANT_BUG names
+ * must be ASCII, which they mostly are.  The fuzzer must find one that isn't. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
