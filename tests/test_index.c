@@ -570,6 +570,10 @@ static void dead_contents_are_collected(void **state)
     n_contents = sqlite3_column_int64(row, 0);
     sqlite3_finalize(row);
     assert_true(n_contents > 2 && n_contents < 30); /* 41 were stored */
+    assert_int_equal(sqlite3_prepare_v2(index->database, "SELECT count(*) FROM facts", -1, &row, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(row), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_int64(row, 0), n_contents);
+    sqlite3_finalize(row);
     assert_fresh(index);
     index_close(index);
 }
