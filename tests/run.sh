@@ -51,7 +51,7 @@ run_one() { # NAME COMMAND...
         FATHOM_TEST_MODEL="$root/build/test-data/models/SmolLM2-135M-Instruct.Q4_1.gguf" \
         TEST_SLOWNESS="$slowness" ${FATHOM_CPU:+FATHOM_CPU="$FATHOM_CPU"} ${LSAN_OPTIONS:+LSAN_OPTIONS="$LSAN_OPTIONS"} \
         ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=1:allow_addr2line=1}" UBSAN_OPTIONS=print_stacktrace=1:allow_addr2line=1 \
-        TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:allow_addr2line=1}" PYTHON="${PYTHON:-python3}" CMOCKA_MESSAGE_OUTPUT=TAP PYTHONDONTWRITEBYTECODE=1 \
+        TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:allow_addr2line=1:suppressions=$root/tests/tsan.suppressions}" PYTHON="${PYTHON:-python3}" CMOCKA_MESSAGE_OUTPUT=TAP PYTHONDONTWRITEBYTECODE=1 \
         timeout -k 10 "$allowed" "$@" </dev/null &
         child=$!
         wait "$child" || status=$?; } >"$work/log" 2>&1
