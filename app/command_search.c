@@ -94,7 +94,9 @@ static enum status search(const struct command_context *context, struct project 
     struct buffer query = {0}, path = {0};
     struct index_place place;
     struct repo_files changed = {0};
-    struct search_options options = {.max = (size_t)context->settings->results, .cancel = context->cancel};
+    struct search_options options = {.max = (size_t)context->settings->results,
+                                     .cancel = context->cancel,
+                                     .rank = (enum search_rank)context->settings->rank};
     enum status status = STATUS_OK;
     for (size_t i = 0; i < context->n_arguments; i++) {
         buffer_append_text(&query, i ? " " : "");
@@ -146,7 +148,7 @@ static enum exit_status run(const struct command_context *context)
     return status == STATUS_OK ? exit : command_fail(context, &error, NULL);
 }
 
-static const enum option_id options[] = {OPTION_RESULTS, OPTION_NEAR, OPTION_NO_REFRESH};
+static const enum option_id options[] = {OPTION_RESULTS, OPTION_NEAR, OPTION_RANK, OPTION_NO_REFRESH};
 
 const struct command command_search = {
     .name = "search",

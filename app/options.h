@@ -61,6 +61,7 @@ enum option_id {
     OPTION_NULL,
     OPTION_RESULTS,
     OPTION_NEAR,
+    OPTION_RANK,
     OPTION_NO_REFRESH,
     OPTION_MAP_TOKENS,
     OPTION_LIMIT, /* number of rows */
@@ -175,6 +176,7 @@ struct settings {
     bool list, null;
     int64_t results;
     const char *near;
+    int rank; /* enum search_rank */
     bool no_refresh;
     int64_t map_tokens;
 };

@@ -203,7 +203,7 @@ static enum status find_references(struct search *search, struct candidates *out
 
 static bool is_changed(const struct search *search, const struct candidate *it)
 {
-    const struct repo_files *files = search->options->changed;
+    const struct repo_files *files = search_changed(search);
     size_t low = 0, high = files ? files->n : 0;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -251,7 +251,8 @@ static enum status find_all(struct search *search, struct candidates *fused, str
     const struct search_query *query = &search->query;
     struct candidates symbols = {0}, text = {0}, scanned = {0};
     bool has_patterns = query->n_phrases || query->n_expressions;
-    bool wants_symbols = !search->options->plain_text && !query->reference && (!query->wants_text || query->kinds);
+    bool wants_symbols =
+        search->options->rank != SEARCH_RANK_TEXT && !query->reference && (!query->wants_text || query->kinds);
     bool wants_text = !query->definition && !query->reference;
     enum status status = STATUS_OK;
     if (query->reference)
@@ -276,12 +277,22 @@ static enum status find_all(struct search *search, struct candidates *fused, str
     return status;
 }
 
+/* Many words are the text around a place rather than typed: whoever asks so has that file before him, and wants the others. */
+double search_nearness(const struct search *search, const char *path, size_t size)
+{
+    enum { MANY_WORDS = 7 };
+    double near = index_nearness_of(search->nearness, path, size);
+    if (near >= 1) /* the file itself */
+        return search->query.n_words < MANY_WORDS ? 0.4 : 0;
+    return near > 0.6 ? 0.3 : near / 3; /* imports and importers; else at most 0.6, for the same folder */
+}
+
 static void rank(struct search *search, struct candidates *fused)
 {
-    for (size_t i = 0; i < fused->n && !search->options->plain_text; i++) {
+    for (size_t i = 0; i < fused->n && search->options->rank == SEARCH_RANK_ALL; i++) {
         struct candidate *it = &fused->items[i];
-        double near = index_nearness_of(search->nearness, it->path, it->path_size);
-        it->score *= (1 + 0.6 * near) * (is_changed(search, it) ? 1.3 : 1);
+        double near = search_nearness(search, it->path, it->path_size);
+        it->score *= (1 + near) * (is_changed(search, it) ? 1.3 : 1);
     }
     if (fused->n)
         qsort(fused->items, fused->n, sizeof *fused->items, compare_score);
@@ -382,7 +393,7 @@ enum status search_run(struct index *index, struct repo *repo, const struct sear
         search_results_deinit(out);
         return status;
     }
-    if (options->near && options->near->path && !options->plain_text)
+    if (options->near && options->near->path && options->rank == SEARCH_RANK_ALL)
         status = index_nearness_new(index, options->near->path, &search.nearness, error);
     if (status == STATUS_OK && search_is_filtered(&search.query))
         status = search_filter(&search, error);

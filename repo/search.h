@@ -8,11 +8,16 @@
  *   def:NAME ref:NAME     where exactly this name is defined, or used
  *
  * Each way of finding gives a ranked list.  Lists are fused by reciprocal rank (Cormack and others, 2009: 1 / (60 + rank)),
- * then ranked again by nearness to a place and by what is about to be committed. */
+ * then ranked again by nearness to a place and by what is about to be committed.  tests/eval_search.py measures what that is
+ * worth on changes that others made. */
 #ifndef FATHOM_REPO_SEARCH_H
 #define FATHOM_REPO_SEARCH_H
 
 #include "repo/index.h"
+
+/* What an evaluation compares: the whole ranking, that without the place and what is about to be committed, and BM25 alone, in
+ * its order. */
+enum search_rank { SEARCH_RANK_ALL, SEARCH_RANK_FLAT, SEARCH_RANK_TEXT };
 
 struct search_options {
     const char *query;
@@ -21,7 +26,7 @@ struct search_options {
     size_t max;                       /* hits; 0: 10 */
     const atomic_bool *cancel;        /* may be NULL */
     uint64_t scan_ns;                 /* how long files are scanned for phrases and expressions; 0: 10 s */
-    bool plain_text;                  /* BM25 alone, in its order: what an evaluation compares with */
+    enum search_rank rank;
 };
 
 struct search_hit {

@@ -241,7 +241,7 @@ static enum status finish(struct search *search, struct candidates *found, size_
             continue;
         tried++;
         status = search_find_path(search, &it, error);
-        it.quality += 0.1 * index_nearness_of(search->nearness, it.path ? it.path : "", it.path_size);
+        it.quality += it.path ? search_nearness(search, it.path, it.path_size) : 0;
         if (it.path)
             list.items[kept++] = it;
     }

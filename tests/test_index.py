@@ -329,6 +329,31 @@ def test_search_near():
         assert search(folder, "--near", f"{part}/{part}.h", "setup_device")[0]["path"] == f"{part}/{part}.c"
 
 
+def test_rankings_for_measuring():
+    folder = os.path.join(ROOT, "rankings")
+    for part in "abcdef":
+        write(folder, f"{part}/{part}.c", "static int setup_device(void)\n{\n    return 0;\n}\n")
+    write(folder, "a/words.txt", "setup_device " * 4 + "\n")
+    near = ("--near", "f/f.c")
+    assert search(folder, *near, "setup_device")[0]["path"] == "f/f.c"
+    assert search(folder, *near, "--rank", "flat", "setup_device") == search(folder, "setup_device")
+    assert search(folder, *near, "--rank", "flat", "setup_device")[0]["path"] == "a/a.c"
+    text = search(folder, *near, "--rank", "text", "setup_device")
+    assert text[0]["path"] == "a/words.txt" and {hit["kind"] for hit in text} == {"text"}
+    assert run("search", "--rank", "best", "x", cwd=folder).returncode == 2
+
+
+def test_many_words_ask_for_other_files():
+    folder = os.path.join(ROOT, "around")
+    body = "".join(f"    word_{i}();\n" for i in range(9))
+    for part in "abc":
+        write(folder, f"{part}/{part}.c", f"static int setup_device(void)\n{{\n{body}}}\n")
+        write(folder, f"{part}/other.c", f"int begin_{part}(void)\n{{\n{body}}}\n")
+    words = [f"word_{i}" for i in range(9)]
+    assert search(folder, "--near", "b/b.c", *words)[0]["path"] == "b/other.c"
+    assert search(folder, "--near", "b/b.c", *words[:6])[0]["path"] == "b/b.c"
+
+
 def test_terminal_gets_no_control_bytes():
     folder = os.path.join(ROOT, "hostile")
     write(folder, "evil\x1b[2J\n.c", "int victim; /* \x1b]0;title\x07 \x9b31m \xe2\x80\xae */\n")

@@ -196,7 +196,7 @@ static void texts_rank_by_bm25(void **state)
             n_found += held[i] > 0;
         }
         struct search_results results =
-            run((struct search_options){.query = buffer_text(&query), .max = 30, .plain_text = true});
+            run((struct search_options){.query = buffer_text(&query), .max = 30, .rank = SEARCH_RANK_TEXT});
         assert_int_equal(results.n, n_found < 30 ? n_found : 30);
         double last = INFINITY;
         int n_better = 0;
