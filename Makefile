@@ -88,7 +88,7 @@ $(BUILD)/.objects: FORCE
 
 # ---- what a person calls ----
 
-.PHONY: run model grammars deps deps-test test data synth bench bench-draft peer check-tags debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
+.PHONY: run model grammars deps deps-test test data synth bench bench-draft peer check-tags eval-search debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
 AGAIN   = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 MODELS  = "$${XDG_DATA_HOME:-$$HOME/.local/share}/fathom/models"
 DATA    = build/test-data
@@ -128,6 +128,11 @@ peer: $(PROGRAM) $(BUILD)/tests/tools/synth # hold it against llama.cpp on rando
 	@$(PEER) tests/check_llama_cpp.py families && $(PEER) tests/check_llama_cpp.py files
 check-tags: data $(BUILD)/tests/tools/tags # hold the definitions found in C files against ctags: CODE=FOLDER (N=5000 files of it; V=1 shows differences)
 	@$(PYTHON) tests/check_tags.py c '$(BUILD)/tests/tools/tags build/lib assets/tags' $(CODE) $(or $(N),5000) $(if $(V),-v)
+eval-search: all # how often search finds what real changes needed, against BM25 alone and without nearness (ARGS=-v: each package)
+	@tools/deps.sh build/stamps build
+	@$(PYTHON) tools/fetch.py grammars build/lib
+	@$(PYTHON) tools/fetch.py changes $(DATA)/changes
+	@FATHOM_PROGRAM=$(BUILD)/fathom $(PYTHON) tests/eval_search.py $(DATA)/changes $(ARGS)
 debug: # an unoptimised build for a debugger, in build/debug
 	$(AGAIN) BUILD=build/debug CFLAGS='-O0 -g3' all
 asan tsan: data deps-test # the tests under AddressSanitizer and UBSan, or under ThreadSanitizer

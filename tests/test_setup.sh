@@ -45,13 +45,24 @@ with tarfile.open(source, "w:gz") as archive:
         entry = tarfile.TarInfo("some_source-2.0/" + name)
         entry.size = len(text)
         archive.addfile(entry, io.BytesIO(text.encode()))
-hashes = [hashlib.sha256(open(path, "rb").read()).hexdigest() for path in (wheel, source)]
+newer = f"{work}/index/some_source-3.0.tar.gz"  # names no build backend
+with tarfile.open(newer, "w:gz") as archive:
+    for name, text in {
+        "PKG-INFO": "Metadata-Version: 2.1\nName: some_source\nVersion: 3.0\n",
+        "setup.py": f"open({work + '/ran'!r}, 'w')\n",
+        "models/a.inp": "newer",
+    }.items():
+        entry = tarfile.TarInfo("some_source-3.0/" + name)
+        entry.size = len(text)
+        archive.addfile(entry, io.BytesIO(text.encode()))
+hashes = [hashlib.sha256(open(path, "rb").read()).hexdigest() for path in (wheel, source, newer)]
 with open(f"{work}/tree/tools/downloads.txt", "w") as file:
     print("package some-model 1.0 wheel", hashes[0], "# a comment", file=file)
     print("package some-source 2.0 source", hashes[1], file=file)
     print("model some-model some_model/tiny.gguf", len(model), hashlib.sha256(model).hexdigest(), file=file)
     print("grammars some-model some_model/tiny.gguf", len(model), hashlib.sha256(model).hexdigest(), "some.so", file=file)
     print("data some-source models/*.inp inputs\ndata some-source models/*.out outputs\ndata some-source other/a.inp .", file=file)
+    print("changes some-source 2.0", hashes[1], "3.0", hashes[2], file=file)
 MAKE
 cp "$work/tree/tools/downloads.txt" "$work/downloads.txt"
 models=$work/models
@@ -103,6 +114,18 @@ fetch grammars "$work/lib" && cmp -s "$work/lib/some.so" "$work/models-2/tiny.gg
 check "fetch: asked for by name they are"
 fetch_offline grammars "$work/lib" && [ ! -s "$work/said" ]
 check "fetch: grammars that are there need no network"
+
+fetch changes "$work/changes" && [ "$(cat "$work/changes/some-source/old/models/a.inp")" = first ] &&
+    [ "$(cat "$work/changes/some-source/new/models/a.inp")" = newer ] && [ -e "$work/changes/some-source/old/setup.py" ]
+check "fetch: two releases of a package, whole"
+[ ! -e "$work/ran" ] && nothing_left
+check "fetch: nothing of either is run"
+fetch_offline changes "$work/changes" && [ ! -s "$work/said" ]
+check "fetch: releases that are there need no network"
+sed -E 's/^(changes .*) [0-9a-f]{4}([0-9a-f]{60})$/\1 0000\2/' "$work/downloads.txt" >"$work/tree/tools/downloads.txt"
+fetch changes "$work/changes-2"
+[ $? = 3 ] && [ -z "$(ls -A "$work/changes-2")" ] && nothing_left
+check "fetch: a release of another hash is refused"
 
 rm -rf "$models"/* "$work/tree/build"
 sed -E 's/^(package some-model .*wheel) [0-9a-f]{4}/\1 0000/' "$work/downloads.txt" >"$work/tree/tools/downloads.txt"

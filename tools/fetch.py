@@ -2,8 +2,9 @@
 
 model puts the default model into FOLDER; where a folder ELSEWHERE holds it already, it is copied from there.  grammars
 puts the grammars there; with "again" as ELSEWHERE, one failure is enough for an hour.  data puts the tests' files below
-FOLDER.  Everything is checked by SHA-256 before it is used, and appears under its name only once
-it is whole.  Stamps in build/stamps save the second look.  What is said goes to stderr.
+FOLDER.  changes puts successive releases of packages there, as PACKAGE/old and PACKAGE/new.
+Everything is checked by SHA-256 before it is used, and appears under its name only once it is whole.  Stamps in build/stamps
+save the second look.  What is said goes to stderr.
 """
 
 import fnmatch
@@ -21,6 +22,10 @@ import zipfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.join(os.path.dirname(HERE), "build")
 STAMPS = os.path.join(BUILD, "stamps")
+
+
+# The build backends that pinned source packages name; those that name none mean an attribute __legacy__ of setuptools.
+BACKENDS = ("scikit_build_core.build", "setuptools.build_meta", "flit_core.buildapi", "hatchling.build", "maturin")
 
 
 class FetchError(Exception):
@@ -93,16 +98,23 @@ def write_stand_in(folder, name, version):
     """A build backend that only says the package's name.  pip asks a source package's own backend for that, which would
     have to be downloaded, unpinned, and run; nothing of the package is built here, so nothing of it needs to run."""
     about = f"{name.replace('-', '_')}-{version}.dist-info"
-    os.makedirs(os.path.join(folder, "scikit_build_core"))
-    with open(os.path.join(folder, "scikit_build_core", "build.py"), "w", encoding="utf-8") as file:
-        file.write(
-            "import os\n"
-            "def prepare_metadata_for_build_wheel(folder, config_settings=None):\n"
-            f"    os.mkdir(os.path.join(folder, '{about}'))\n"
-            f"    with open(os.path.join(folder, '{about}', 'METADATA'), 'w') as file:\n"
-            f"        file.write('Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n')\n"
-            f"    return '{about}'\n"
-        )
+    text = (
+        "import os, sys\n"
+        "def prepare_metadata_for_build_wheel(folder, config_settings=None):\n"
+        f"    os.mkdir(os.path.join(folder, '{about}'))\n"
+        f"    with open(os.path.join(folder, '{about}', 'METADATA'), 'w') as file:\n"
+        f"        file.write('Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n')\n"
+        f"    return '{about}'\n"
+        "__legacy__ = sys.modules[__name__]\n"
+    )
+    for module in BACKENDS:
+        path = os.path.join(folder, *module.split(".")) + ".py"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if "." in module:  # without it an installed package of that name would come first, and run what it finds
+            with open(os.path.join(os.path.dirname(path), "__init__.py"), "w", encoding="utf-8"):
+                pass
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
 
 
 def download(folder, name, version, kind, sha256):
@@ -112,7 +124,7 @@ def download(folder, name, version, kind, sha256):
     write_stand_in(os.path.join(folder, "stand-in"), name, version)
     files = os.path.join(folder, "files")
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-cache-dir", "--no-deps"]
-    command += ["--retries", "3", "--require-hashes", "--no-build-isolation", "--dest", files]
+    command += ["--retries", "3", "--require-hashes", "--no-build-isolation", "--use-pep517", "--dest", files]
     command += ["--only-binary" if kind == "wheel" else "--no-binary", ":all:", "-r", os.path.join(folder, "pinned.txt")]
     environment = dict(os.environ, PYTHONPATH=os.path.join(folder, "stand-in"))
     # pip tells the index which rustc there is; the one that rustup installs writes into the home when it is asked.
@@ -213,6 +225,38 @@ def move_into(source, folder):
         os.replace(os.path.join(source, name), os.path.join(folder, name))
 
 
+def fetch_changes(rows, folder):
+    """Each package's two releases, whole, as folder/PACKAGE/old and /new."""
+    for row in rows["changes"]:
+        name, *releases = row
+        target = os.path.join(folder, name)
+        stamp = "changes-" + hashlib.sha256(os.path.abspath(target).encode()).hexdigest()[:16]
+        if stamp_matches(stamp, repr(row)) and os.path.isdir(target):
+            continue
+        say(f"fetching {name} {releases[0]} and {releases[2]} into {folder}")
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=BUILD) as work:
+            for which, version, sha256 in (("old", *releases[:2]), ("new", *releases[2:])):
+                place = os.path.join(work, which)
+                os.mkdir(place)
+                unpack_whole(download(place, name, version, "source", sha256), os.path.join(work, "unpacked", name, which))
+            move_into(os.path.join(work, "unpacked"), folder)
+        stamp_write(stamp, repr(row))
+
+
+def unpack_whole(archive, folder):
+    """The archive's plain files, without the folder that they all lie in."""
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            inside = member.name.partition("/")[2]
+            if not member.isfile() or not inside or inside.startswith("/") or ".." in inside.split("/"):
+                continue
+            path = os.path.join(folder, inside)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as out:
+                shutil.copyfileobj(tar.extractfile(member), out)
+
+
 def unpack(archive, folder, rows):
     """The archive's plain files that a row's pattern takes, into the row's folder, without their paths."""
     with tarfile.open(archive) as tar:
@@ -235,18 +279,20 @@ def main(arguments):
             fetch_model(rows, folder, elsewhere)
         elif what == "grammars":
             fetch_grammars(rows, folder, elsewhere)
+        elif what == "changes":
+            fetch_changes(rows, folder)
         else:
             fetch_data(rows, folder)
     except KeyboardInterrupt:
         return 130
     except (FetchError, OSError, zipfile.BadZipFile, tarfile.TarError) as error:
-        remedy = "run `make test` again with a network"
+        remedy = f"run `make {'eval-search' if what == 'changes' else 'test'}` again with a network"
         if what == "grammars":
             remedy = "until `make grammars` is run with a network, code is indexed as plain text"
         if what == "model":
             _, member, _, sha256 = rows["model"][0]
             remedy = f"run `make model` with a network, or put {os.path.basename(member)} there by hand: SHA-256 {sha256}"
-        wanted = {"model": "default model", "grammars": "grammars"}.get(what, "test data")
+        wanted = {"model": "default model", "grammars": "grammars", "changes": "releases"}.get(what, "test data")
         say(f"no {wanted} in {folder}: {error} ({remedy})")
         return 3
     return 0
