@@ -39,12 +39,19 @@ static const char *grouped(uint64_t n, char out[32])
     return out;
 }
 
+/* "1 file", "2,000 files": after what there is already. */
+static void print_count(struct output *out, const char *before, uint64_t count, const char *what)
+{
+    char n[32];
+    output_printf(out, "%s%s %s%s", before, grouped(count, n), what, count == 1 ? "" : "s");
+}
+
 static void print_text(const struct command_context *context, const struct index_report *report)
 {
     char n[32];
-    output_printf(context->out, "%s files", grouped(report->n_files, n));
-    output_printf(context->out, ", %s symbols", grouped(report->n_symbols, n));
-    output_printf(context->out, ", %s references", grouped(report->n_references, n));
+    print_count(context->out, "", report->n_files, "file");
+    print_count(context->out, ", ", report->n_symbols, "symbol");
+    print_count(context->out, ", ", report->n_references, "reference");
     output_printf(context->out, "; %s changed, %.2f s\n", grouped(report->n_changed, n),
                   (double)report->total_ns / 1e9);
     if (!report->n_skipped)
