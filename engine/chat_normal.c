@@ -421,7 +421,7 @@ static enum truth condition_reduce(struct walk *walk, size_t begin, size_t end, 
     form_put_tokens(walk, form, begin, end);
     enum truth truth = form->failed
                            ? TRUTH_UNKNOWN
-                           : chat_fact_find(&walk->out->form, (struct slice){form->data + at, form->size - at});
+                           : chat_fact_find(&walk->out->form, (struct slice){buffer_text(form) + at, form->size - at});
     if (truth != TRUTH_UNKNOWN)
         form->size = at;
     return truth;
