@@ -426,7 +426,7 @@ static const struct option rows[OPTION_LIMIT] = {
                      .argument = "FILE[:LINE]",
                      .completes = "file",
                      .offset = FIELD(near),
-                     .help = "Rank for this place: its file, folder, imports and importers first."},
+                     .help = "Rank for this place: what lies around it, imports and importers first."},
     [OPTION_RANK] = {.name = "rank",
                      .kind = OPTION_CHOICE,
                      .section = SECTION_COMMAND,
