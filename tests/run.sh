@@ -21,7 +21,7 @@ case $build in */asan | */tsan) slow=yes slowness=20 limit=$((limit * 3)) ;; esa
 if [ "$tool" = valgrind ]; then
     slow=yes slowness=100
     # A test may go on behind a signal of memory that vanished (mapping.c): so all registers must be right at a read.
-    wrap=(valgrind -q --vex-iropt-register-updates=allregs-at-mem-access --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite)
+    wrap=(valgrind -q --suppressions=tests/valgrind.suppressions --vex-iropt-register-updates=allregs-at-mem-access --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite)
     limit=$((limit * 6))
 fi
 root=$PWD

@@ -362,17 +362,35 @@ static void changes_of_all_kinds_are_followed(void **state)
     index_close(index);
 }
 
+/* More files than those whose parse costs less than looking all contents up. */
+enum { MANY = 10 };
+
+static void move_many(const char *from, const char *to)
+{
+    for (int i = 0; i < MANY; i++) {
+        char path[64], text[64];
+        snprintf(text, sizeof text, "int number_%d;\n", i);
+        snprintf(path, sizeof path, "%s/%d.c", to, i);
+        write_file(path, text);
+        snprintf(path, sizeof path, "%s/%d.c", from ? from : "", i);
+        if (from)
+            remove_file(path);
+    }
+}
+
 /* A rename, a copy and a content that comes back are rows: nothing is parsed. */
 static void known_contents_cost_a_row(void **state)
 {
     (void)state;
     write_project();
+    move_many(NULL, "many");
     struct index *index = open_index();
     refresh(index);
     write_file("copied/adder.c", adder);
     remove_file("adder.c");
+    move_many("many", "moved");
     struct index_report report = refresh(index);
-    assert_int_equal(report.n_changed, 2);
+    assert_int_equal(report.n_changed, 2 + 2 * MANY);
     assert_int_equal(report.parse_ns, 0);
     write_file("deep/user.c", "int other;\n");
     assert_true(refresh(index).parse_ns > 0);
