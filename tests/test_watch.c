@@ -118,6 +118,15 @@ static void follows_folders(void **state)
     place_end(&place);
 }
 
+static void mark_seen(const struct repo_files *files, bool *seen)
+{
+    for (size_t i = 0; i < files->n; i++) {
+        const char *number = strrchr(files->files[i].path, 'v');
+        if (number && strncmp(files->files[i].path, "t", 1) == 0)
+            seen[atoi(number + 1)] = true;
+    }
+}
+
 /* Folders that come into being while they are looked for: whatever exists in the end is either told or below what is told,
  * and watched. */
 static void misses_nothing_that_appears(void **state)
@@ -137,14 +146,16 @@ static void misses_nothing_that_appears(void **state)
             assert_int_equal(
                 repo_walk_paths(place.repo, &(struct repo_walk_options){0}, &changes.paths[i], 1, &files, NULL),
                 STATUS_OK);
-            for (size_t j = 0; j < files.n; j++) {
-                const char *number = strrchr(files.files[j].path, 'v');
-                if (number)
-                    seen[atoi(number + 1)] = true;
-            }
+            mark_seen(&files, seen);
             repo_files_deinit(&files);
         }
-        assert_false(changes.is_partial);
+        /* On a machine that is busy elsewhere folders may come faster than they are found: then it says so. */
+        if (changes.is_partial) {
+            struct repo_files files;
+            assert_int_equal(repo_walk(place.repo, &(struct repo_walk_options){0}, &files, NULL), STATUS_OK);
+            mark_seen(&files, seen);
+            repo_files_deinit(&files);
+        }
         if (changes.n == 0)
             usleep(5000);
     }
