@@ -140,20 +140,6 @@ static enum status read_imports(struct index *index, int64_t content, struct buf
     return code == SQLITE_ROW || code == SQLITE_DONE ? buffer_status(out, error) : index_failed(index, error);
 }
 
-static enum status content_of(struct index *index, const char *path, int64_t *content, struct error *error)
-{
-    sqlite3_stmt *row = index_statement(index, INDEX_FILE, error);
-    *content = 0;
-    if (!row)
-        return index_failed(index, error);
-    sqlite3_bind_blob(row, 1, path, (int)strlen(path), SQLITE_STATIC);
-    int code = sqlite3_step(row);
-    if (code == SQLITE_ROW)
-        *content = sqlite3_column_int64(row, 1);
-    sqlite3_reset(row);
-    return code == SQLITE_ROW || code == SQLITE_DONE ? STATUS_OK : index_failed(index, error);
-}
-
 /* The file that fits best; of equals the one that shares most folders with from, then include/, then the shortest. */
 static enum status resolve(struct index *index, const char *from, int language, const struct fact_import *import,
                            struct buffer *out, struct error *error)
@@ -201,7 +187,7 @@ enum status index_imports(struct index *index, const char *path,
     enum status status = index_begin_read(index, error);
     if (status != STATUS_OK)
         return status;
-    status = content_of(index, path, &content, error);
+    status = index_find_content(index, path, &content, error);
     if (status == STATUS_OK && content > 0)
         status = read_imports(index, content, &imports, &language, error);
     struct code_reader reader = code_reader_make(imports.data, imports.size);

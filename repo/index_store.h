@@ -58,6 +58,9 @@ struct index {
 /* The prepared statement, reset and without values; NULL with the error where it can't be had. */
 sqlite3_stmt *index_statement(struct index *index, enum index_statement statement, struct error *error);
 
+/* The number of a path's content; 0 where the index has none of it (index_symbols.c). */
+enum status index_find_content(struct index *index, const char *path, int64_t *content, struct error *error);
+
 /* Runs one that gives no rows, and resets it. */
 enum status index_run(struct index *index, sqlite3_stmt *statement, struct error *error);
 

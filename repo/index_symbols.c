@@ -64,7 +64,7 @@ static enum status read_blob_id(struct index *index, int64_t content, struct rep
     return code == SQLITE_ROW || code == SQLITE_DONE ? STATUS_OK : index_failed(index, error);
 }
 
-static enum status find_content(struct index *index, const char *path, int64_t *content, struct error *error)
+enum status index_find_content(struct index *index, const char *path, int64_t *content, struct error *error)
 {
     sqlite3_stmt *row = index_statement(index, INDEX_FILE, error);
     *content = 0;
@@ -153,7 +153,7 @@ enum status index_outline(struct index *index, const char *path, struct index_de
     enum status status = index_begin_read(index, error);
     if (status != STATUS_OK)
         return status;
-    status = find_content(index, path, &content, error);
+    status = index_find_content(index, path, &content, error);
     if (status == STATUS_OK && content > 0)
         status = read_blob_id(index, content, &id, error);
     if (status == STATUS_OK && content > 0)
@@ -438,7 +438,7 @@ enum status index_names_of(struct index *index, const char *path,
     enum status status = index_begin_read(index, error);
     if (status != STATUS_OK)
         return status;
-    status = find_content(index, path, &content, error);
+    status = index_find_content(index, path, &content, error);
     if (status == STATUS_OK)
         status = read_blob(index, INDEX_REFERENCES, content, &blob, error);
     index_end_read(index);
@@ -464,7 +464,7 @@ enum status index_chunks_at(struct index *index, const struct index_place *place
     enum status status = index_begin_read(index, error);
     if (status != STATUS_OK)
         return status;
-    status = find_content(index, place->path, &content, error);
+    status = index_find_content(index, place->path, &content, error);
     if (status == STATUS_OK)
         status = read_blob(index, INDEX_CHUNKS, content, &blob, error);
     index_end_read(index);
