@@ -106,7 +106,7 @@ static void put_key(struct code_name *out, struct slice name)
 
 bool facts_is_dotted(int language)
 {
-    static const char *const names[] = {"python", "java", "kotlin", "csharp", "rust", "swift", "lua"};
+    static const char *const names[] = {"python", "java", "kotlin", "csharp", "rust", "lua"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(language_name(language), names[i]) == 0)
             return true;

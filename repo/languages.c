@@ -40,7 +40,6 @@ static const struct row TABLE[] = {
     {"bash", "bash", "bash ", "sh bash ", ".bashrc .bash_profile .profile ", "sh bash dash ksh ash ", "shell "},
     {"lua", "", "", "lua ", "", "lua luajit ", ""},
     {"kotlin", "kotlin", "kotlin ", "kt kts ", "", "", ""},
-    {"swift", "swift", "swift ", "swift ", "", "swift ", ""},
     {"sql", "sql", "sql ", "sql ", "", "", ""},
     {"html", "html", "html ", "html htm xhtml ", "", "", ""},
     {"css", "css", "css ", "css ", "", "", ""},
