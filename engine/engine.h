@@ -296,6 +296,14 @@ enum status session_sync(struct session *session, const int32_t *ids, size_t n, 
  * or what it was referred to. */
 enum status session_append(struct session *session, int32_t id, struct error *error);
 
+/* One more token for each of n sessions of one engine, ids[i] for sessions[i], for which weights are read once.  Each gets the
+ * logits that session_append would give it, to the bit.  Nothing is drafted.  STATUS_ARGUMENT where a session comes twice or
+ * engines differ; STATUS_RANGE where one is full: nothing is done then.  After STATUS_CANCELLED (by cancel, which may be NULL:
+ * the sessions' own flags count for what they do alone) and other failures some may have their token, as session_tokens says;
+ * the others are as they were. */
+enum status session_append_many(struct session *const *sessions, const int32_t *ids, size_t n,
+                                const atomic_bool *cancel, struct error *error);
+
 /* One more text that may be repeated without standing in the session: an open file, a diff.  Texts stay until they are
  * forgotten; of very long ones the beginning is looked at.  Nothing without drafts. */
 enum status session_refer(struct session *session, const int32_t *ids, size_t n, struct error *error);

@@ -143,10 +143,11 @@ static size_t absorbed_numbers(const struct hparams *h, int32_t n_tokens)
 }
 
 static enum status reserve_attention(struct workspace *w, const struct hparams *h, const struct slice_of_tokens *slice,
-                                     int32_t n_ctx, struct error *error)
+                                     struct error *error)
 {
     struct backend *backend = w->backend;
-    int64_t n_cells = (int64_t)slice->first + slice->n;
+    int32_t n_ctx = slice->parts[0].cache->n_ctx;
+    int64_t n_cells = (int64_t)slice->parts[0].first + slice->n; /* expanded ones are of one part */
     int64_t rounded = (n_cells + EXPANDED_CELLS - 1) / EXPANDED_CELLS * EXPANDED_CELLS;
     size_t n = slice->n < w->expand_from ? absorbed_numbers(h, slice->n)
                                          : expanded_numbers(h, rounded < n_ctx ? (int32_t)rounded : n_ctx);
@@ -224,7 +225,7 @@ static struct rope_settings rope_of(const struct model *model)
 
 /* Queries, keys and values by head, as they are. */
 static void attend_plain(const struct model *model, const struct layer *layer, int32_t index, struct workspace *w,
-                         struct kvcache *cache, const struct slice_of_tokens *slice)
+                         const struct slice_of_tokens *slice)
 {
     const struct hparams *h = &model->hparams;
     const struct backend_ops *ops = w->backend->ops;
@@ -239,20 +240,25 @@ static void attend_plain(const struct model *model, const struct layer *layer, i
         ops->norm(w->backend, w->k, w->k, &layer->attn_k_norm, NULL, slice->n * h->n_head_kv, h->norm_epsilon, index);
     }
     const struct rope_settings rope = rope_of(model);
-    ops->rope(w->backend, w->q, slice->n, slice->first, h->n_head, h->n_embd_head_k, &rope);
-    ops->rope(w->backend, w->k, slice->n, slice->first, h->n_head_kv, h->n_embd_head_k, &rope);
-    ops->kv_store(w->backend, cache, index, slice->first, slice->n, w->k, w->v);
-    const struct attention_settings attention = {
-        .n_tokens = slice->n,
-        .first_position = slice->first,
-        .n_head = h->n_head,
-        .n_head_kv = h->n_head_kv,
-        .n_embd_head_k = h->n_embd_head_k,
-        .n_embd_head_v = h->n_embd_head_v,
-        .window = h->sliding_window,
-        .scale = h->attention_scale,
-    };
-    ops->attention(w->backend, w->attended, w->q, cache, index, &attention);
+    int64_t at = 0;
+    for (int32_t i = 0; i < slice->n_parts; at += slice->parts[i++].n) {
+        const struct slice_part *part = &slice->parts[i];
+        float *q = w->q + at * h->n_head * h->n_embd_head_k, *k = w->k + at * h->cache_k;
+        ops->rope(w->backend, q, part->n, part->first, h->n_head, h->n_embd_head_k, &rope);
+        ops->rope(w->backend, k, part->n, part->first, h->n_head_kv, h->n_embd_head_k, &rope);
+        ops->kv_store(w->backend, part->cache, index, part->first, part->n, k, w->v + at * h->cache_v);
+        const struct attention_settings attention = {
+            .n_tokens = part->n,
+            .first_position = part->first,
+            .n_head = h->n_head,
+            .n_head_kv = h->n_head_kv,
+            .n_embd_head_k = h->n_embd_head_k,
+            .n_embd_head_v = h->n_embd_head_v,
+            .window = h->sliding_window,
+            .scale = h->attention_scale,
+        };
+        ops->attention(w->backend, w->attended + at * h->n_head * h->n_embd_head_v, q, part->cache, index, &attention);
+    }
 }
 
 /* Multi-head latent attention (DeepSeek-V2, section 2.1.2 and appendix C).  A cell holds c, the normed latent of kv_lora
@@ -262,7 +268,7 @@ static void attend_plain(const struct model *model, const struct layer *layer, i
  * Absorbed: since q · K c = (Kᵀ q) · c, the queries go into the latent space, where c is key and value of all heads at once,
  * and V is applied to the sum.  Nothing is computed of a cell, but a query's numbers are many: for few tokens. */
 static void attend_absorbed(const struct model *model, const struct layer *layer, int32_t index, struct workspace *w,
-                            const struct kvcache *cache, const struct slice_of_tokens *slice)
+                            const struct slice_of_tokens *slice)
 {
     const struct hparams *h = &model->hparams;
     const struct backend_ops *ops = w->backend->ops;
@@ -271,36 +277,41 @@ static void attend_absorbed(const struct model *model, const struct layer *layer
     float *queries = w->attention, *attended = queries + n_queries * width;
     ops->matmul_heads(w->backend, queries, width, &layer->attn_k_b, w->q, h->n_embd_head_k, slice->n);
     ops->copy_columns(w->backend, queries + rank, width, w->q + nope, h->n_embd_head_k, n_queries, n_rot);
-    const struct attention_settings attention = {
-        .n_tokens = slice->n,
-        .first_position = slice->first,
-        .n_head = h->n_head,
-        .n_head_kv = 1,
-        .n_embd_head_k = width,
-        .n_embd_head_v = rank,
-        .scale = h->attention_scale,
-    };
-    ops->attention(w->backend, attended, queries, cache, index, &attention);
+    int64_t at = 0;
+    for (int32_t i = 0; i < slice->n_parts; at += slice->parts[i++].n) {
+        const struct attention_settings attention = {
+            .n_tokens = slice->parts[i].n,
+            .first_position = slice->parts[i].first,
+            .n_head = h->n_head,
+            .n_head_kv = 1,
+            .n_embd_head_k = width,
+            .n_embd_head_v = rank,
+            .scale = h->attention_scale,
+        };
+        ops->attention(w->backend, attended + at * h->n_head * rank, queries + at * h->n_head * width,
+                       slice->parts[i].cache, index, &attention);
+    }
     ops->matmul_heads(w->backend, w->attended, h->n_embd_head_v, &layer->attn_v_b, attended, rank, slice->n);
 }
 
 /* Expanded: keys and values are computed of every cell, some heads at a time, and met by the queries as they are.  Each cell
  * costs two products with a head's matrices, but a query's numbers are few: for many tokens. */
 static void attend_expanded(const struct model *model, const struct layer *layer, int32_t index, struct workspace *w,
-                            const struct kvcache *cache, const struct slice_of_tokens *slice)
+                            const struct slice_of_tokens *slice)
 {
     const struct hparams *h = &model->hparams;
     const struct backend_ops *ops = w->backend->ops;
-    int32_t k = h->n_embd_head_k, v = h->n_embd_head_v, n_cells = slice->first + slice->n;
+    const struct slice_part *part = &slice->parts[0];
+    int32_t k = h->n_embd_head_k, v = h->n_embd_head_v, n_cells = part->first + part->n;
     int32_t at_once = heads_at_once(h, n_cells);
     for (int32_t head = 0; head < h->n_head; head += at_once) {
         int32_t n = h->n_head - head < at_once ? h->n_head - head : at_once;
         struct kvcache expanded = kvcache_of_floats(w->attention, n_cells, n * k, n * v);
         const struct expansion expansion = {&layer->attn_k_b, &layer->attn_v_b, head, n, n_cells};
-        ops->expand(w->backend, &expanded, cache, index, &expansion);
+        ops->expand(w->backend, &expanded, part->cache, index, &expansion);
         const struct attention_settings attention = {
-            .n_tokens = slice->n,
-            .first_position = slice->first,
+            .n_tokens = part->n,
+            .first_position = part->first,
             .n_head = n,
             .n_head_kv = n,
             .n_embd_head_k = k,
@@ -313,7 +324,7 @@ static void attend_expanded(const struct model *model, const struct layer *layer
 }
 
 static void attend_latent(const struct model *model, const struct layer *layer, int32_t index, struct workspace *w,
-                          struct kvcache *cache, const struct slice_of_tokens *slice)
+                          const struct slice_of_tokens *slice)
 {
     const struct hparams *h = &model->hparams;
     const struct backend_ops *ops = w->backend->ops;
@@ -336,12 +347,17 @@ static void attend_latent(const struct model *model, const struct layer *layer, 
     }
     ops->norm(w->backend, w->latent, w->latent, &layer->attn_kv_a_norm, NULL, slice->n, h->norm_epsilon, index);
     const struct rope_settings rope = rope_of(model);
-    ops->rope(w->backend, w->q + nope, slice->n, slice->first, h->n_head, h->n_embd_head_k, &rope);
-    ops->rope(w->backend, w->k_rope, slice->n, slice->first, 1, n_rot, &rope);
-    ops->copy_columns(w->backend, w->k, width, w->latent, rank, slice->n, rank);
-    ops->copy_columns(w->backend, w->k + rank, width, w->k_rope, n_rot, slice->n, n_rot);
-    ops->kv_store(w->backend, cache, index, slice->first, slice->n, w->k, NULL);
-    (slice->n >= w->expand_from ? attend_expanded : attend_absorbed)(model, layer, index, w, cache, slice);
+    int64_t at = 0;
+    for (int32_t i = 0; i < slice->n_parts; at += slice->parts[i++].n) {
+        const struct slice_part *part = &slice->parts[i];
+        float *q = w->q + at * h->n_head * h->n_embd_head_k, *k_rope = w->k_rope + at * n_rot, *k = w->k + at * width;
+        ops->rope(w->backend, q + nope, part->n, part->first, h->n_head, h->n_embd_head_k, &rope);
+        ops->rope(w->backend, k_rope, part->n, part->first, 1, n_rot, &rope);
+        ops->copy_columns(w->backend, k, width, w->latent + at * rank, rank, part->n, rank);
+        ops->copy_columns(w->backend, k + rank, width, k_rope, n_rot, part->n, n_rot);
+        ops->kv_store(w->backend, part->cache, index, part->first, part->n, k, NULL);
+    }
+    (slice->n >= w->expand_from ? attend_expanded : attend_absorbed)(model, layer, index, w, slice);
 }
 
 /* ---- ffn ---- */
@@ -392,7 +408,7 @@ static void ffn_experts(const struct model *model, const struct layer *layer, st
 
 /* ---- all layers ---- */
 
-static void evaluate_layer(const struct model *model, int32_t index, struct workspace *w, struct kvcache *cache,
+static void evaluate_layer(const struct model *model, int32_t index, struct workspace *w,
                            const struct slice_of_tokens *slice)
 {
     const struct hparams *h = &model->hparams;
@@ -400,7 +416,7 @@ static void evaluate_layer(const struct model *model, int32_t index, struct work
     const struct backend_ops *ops = w->backend->ops;
     ops->norm(w->backend, w->normed, w->x, &layer->attn_norm, if_there(&layer->attn_norm_bias), slice->n,
               h->norm_epsilon, index - 1);
-    (model->family->latent ? attend_latent : attend_plain)(model, layer, index, w, cache, slice);
+    (model->family->latent ? attend_latent : attend_plain)(model, layer, index, w, slice);
     const struct product output = {&layer->attn_output, if_there(&layer->attn_output_bias), w->x, true};
     multiply(w, &output, 1, w->attended, slice->n);
     ops->norm(w->backend, w->normed, w->x, &layer->ffn_norm, if_there(&layer->ffn_norm_bias), slice->n, h->norm_epsilon,
@@ -429,8 +445,8 @@ static void copy_rows(struct workspace *w, float *to, const float *from, int32_t
 }
 
 /* All that are not done yet.  STATUS_CANCELLED: w->n_done are, and w->x is what the last of them made. */
-static enum status evaluate_layers(const struct model *model, struct workspace *w, struct kvcache *cache,
-                                   const struct slice_of_tokens *slice, const atomic_bool *cancel)
+static enum status evaluate_layers(const struct model *model, struct workspace *w, const struct slice_of_tokens *slice,
+                                   const atomic_bool *cancel)
 {
     const struct hparams *h = &model->hparams;
     struct backend *backend = w->backend;
@@ -443,7 +459,7 @@ static enum status evaluate_layers(const struct model *model, struct workspace *
     for (w->n_done = slice->n_done; w->n_done < h->n_layer && !was_stopped && !is_set(cancel);) {
         if (stops_within)
             copy_rows(w, w->before, w->x, slice->n, h->n_embd);
-        evaluate_layer(model, w->n_done, w, cache, slice);
+        evaluate_layer(model, w->n_done, w, slice);
         was_stopped = atomic_load(&backend->was_stopped);
         w->n_done += !was_stopped;
     }
@@ -459,17 +475,16 @@ static enum status evaluate_layers(const struct model *model, struct workspace *
     return STATUS_OK;
 }
 
-enum status forward_slice(const struct model *model, struct workspace *w, struct kvcache *cache,
-                          const struct slice_of_tokens *slice, const atomic_bool *cancel, float *logits,
-                          struct error *error)
+enum status forward_slice(const struct model *model, struct workspace *w, const struct slice_of_tokens *slice,
+                          const atomic_bool *cancel, float *logits, struct error *error)
 {
     const struct hparams *h = &model->hparams;
     const struct backend_ops *ops = w->backend->ops;
-    enum status status = h->kv_lora_rank ? reserve_attention(w, h, slice, cache->n_ctx, error) : STATUS_OK;
+    enum status status = h->kv_lora_rank ? reserve_attention(w, h, slice, error) : STATUS_OK;
     if (status)
         return status;
     w->backend->as_alone = slice->as_alone;
-    status = evaluate_layers(model, w, cache, slice, cancel);
+    status = evaluate_layers(model, w, slice, cancel);
     if (status) {
         ops->read(w->backend, logits, w->logits, 0, NULL); /* waits, and forgets what this slice did */
         return error_set(error, status, "cancelled");

@@ -49,10 +49,18 @@ enum status workspace_init(struct workspace *workspace, struct backend *backend,
 uint64_t workspace_bytes(const struct model *model, int32_t n_slice, int32_t n_ctx);
 void workspace_deinit(struct workspace *workspace);
 
-/* One slice: n tokens (1..n_slice) that stand at positions first.. of the sequence whose earlier cells are in the cache. */
+/* Tokens of a slice that stand at positions first.. of the sequence whose earlier cells are in the cache. */
+struct slice_part {
+    struct kvcache *cache;
+    int32_t n, first;
+};
+
+/* One slice: n tokens (1..n_slice), part after part.  Several parts are tokens of several sequences, which have nothing in
+ * common but that weights are read once for all of them: as_alone only, and n below the workspace's expand_from. */
 struct slice_of_tokens {
     const int32_t *ids; /* each below n_vocab */
-    int32_t n, first;
+    const struct slice_part *parts;
+    int32_t n_parts, n;
     int32_t n_logits; /* of the last so many tokens the logits are wanted: 0..n, at most workspace.n_logits */
     bool as_alone; /* each token is to get the numbers that it would have alone: n is at most the backend's n_exact */
     int32_t
@@ -63,9 +71,8 @@ struct slice_of_tokens {
  * (may be NULL) was seen, between two layers or, where layers take long, within one: workspace.n_done layers of the slice are
  * then done, and a slice of its tokens, or of the first of them, goes on from there as long as workspace and cells are left
  * alone.  Otherwise the cells of this slice are void, and so after any other error. */
-enum status forward_slice(const struct model *model, struct workspace *workspace, struct kvcache *cache,
-                          const struct slice_of_tokens *slice, const atomic_bool *cancel, float *logits,
-                          struct error *error);
+enum status forward_slice(const struct model *model, struct workspace *workspace, const struct slice_of_tokens *slice,
+                          const atomic_bool *cancel, float *logits, struct error *error);
 
 /* Makes room for n rows of logits. */
 enum status workspace_reserve_logits(struct workspace *workspace, const struct model *model, int32_t n,

@@ -113,6 +113,7 @@ void session_close(struct session *session)
     if (session->shared && --session->shared->n_users == 0) {
         workspace_deinit(&session->shared->workspace);
         free(session->shared->cut.ids);
+        free(session->shared->rows);
         free(session->shared);
     }
     kvcache_deinit(&session->cache);
@@ -182,14 +183,14 @@ enum status session_evaluate(struct session *session, const int32_t *ids, int32_
     /* A prompt's numbers may depend on how it is cut; those of tokens that are evaluated ahead must not. */
     bool as_alone = n_logits == n && n <= session->engine->backend->n_exact;
     int32_t n_done = !as_alone && begun_tokens(session, ids, n) == n ? cut->n_done : 0;
-    const struct slice_of_tokens slice = {ids, n, (int32_t)session->tokens.n, n_logits, as_alone, n_done};
+    const struct slice_part part = {&session->cache, n, (int32_t)session->tokens.n};
+    const struct slice_of_tokens slice = {ids, &part, 1, n, n_logits, as_alone, n_done};
     session->has_logits = false;
     session->ahead.n = session->ahead.n_taken = 0;
     session_forget_cut(session);
-    enum status status = kvcache_write(&session->cache, slice.first, n, error);
+    enum status status = kvcache_write(&session->cache, part.first, n, error);
     if (!status)
-        status = forward_slice(session->engine->model, workspace, &session->cache, &slice, session->options.cancel,
-                               logits, error);
+        status = forward_slice(session->engine->model, workspace, &slice, session->options.cancel, logits, error);
     if (status == STATUS_CANCELLED && workspace->n_done > 0) {
         memcpy(cut->ids, ids, (size_t)n * sizeof *ids);
         *cut = (struct cut_slice){session, cut->ids, n, workspace->n_done, session->tokens.n};

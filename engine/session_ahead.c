@@ -15,9 +15,9 @@
 #include "engine/session_private.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-/* How many tokens a slice may have so that each gets the numbers that it would have alone. */
-static int32_t exact_tokens(const struct session *session)
+int32_t ahead_exact_tokens(const struct session *session)
 {
     int32_t n = session->engine->backend->n_exact, expand_from = session->shared->workspace.expand_from;
     /* Latent attention goes another way in longer slices. */
@@ -30,7 +30,7 @@ enum status ahead_init(struct session *session, struct error *error)
 {
     struct ahead *ahead = &session->ahead;
     const struct model *model = session->engine->model;
-    int32_t n = exact_tokens(session) - 1;
+    int32_t n = ahead_exact_tokens(session) - 1;
     ahead->n_most = !session->options.drafts ? 0 : n < DRAFT_MAX ? n : DRAFT_MAX;
     size_t n_rows = (size_t)ahead->n_most + 1;
     session->logits_memory = calloc(n_rows * (size_t)model->hparams.n_vocab, sizeof *session->logits_memory);
@@ -81,13 +81,25 @@ enum status ahead_evaluate(struct session *session, const int32_t *ids, int32_t 
     return STATUS_OK;
 }
 
-/* The token is the one that was drafted: it and its logits are there. */
-static void take(struct session *session, int32_t id)
+bool ahead_take(struct session *session, int32_t id)
 {
-    session->ahead.n_taken++;
+    struct ahead *ahead = &session->ahead;
+    if (!session->has_logits || ahead->n_taken >= ahead->n || ahead->ids[ahead->n_taken] != id)
+        return false;
+    ahead->n_taken++;
     tokens_append(&session->tokens, id);
     session->logits += session->engine->model->hparams.n_vocab;
-    draft_push(session->ahead.draft, id, true);
+    draft_push(ahead->draft, id, true);
+    return true;
+}
+
+void ahead_void(struct session *session)
+{
+    size_t n_vocab = (size_t)session->engine->model->hparams.n_vocab;
+    if (session->has_logits && session->logits != session->logits_memory)
+        memmove(session->logits_memory, session->logits, n_vocab * sizeof *session->logits);
+    session->logits = session->logits_memory;
+    session->ahead.n = session->ahead.n_taken = 0;
 }
 
 enum status session_append(struct session *session, int32_t id, struct error *error)
@@ -98,10 +110,8 @@ enum status session_append(struct session *session, int32_t id, struct error *er
         return status;
     if (session->tokens.n >= (size_t)session->options.n_ctx)
         return error_set(error, STATUS_RANGE, "the context of %d tokens is full", session->options.n_ctx);
-    if (session->has_logits && ahead->n_taken < ahead->n && ahead->ids[ahead->n_taken] == id) {
-        take(session, id);
+    if (ahead_take(session, id))
         return STATUS_OK;
-    }
     if (!ahead->draft)
         return ahead_evaluate(session, &id, 1, error);
     int32_t ids[DRAFT_MAX + 1] = {id};

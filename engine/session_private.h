@@ -19,6 +19,8 @@ struct cut_slice {
 struct shared_workspace {
     struct workspace workspace;
     struct cut_slice cut;
+    float *rows; /* (n_rows, n_vocab) logits of several sessions */
+    size_t n_rows;
     size_t n_users;
 };
 
@@ -62,6 +64,12 @@ enum status session_check_ids(const struct session *session, const int32_t *ids,
 /* Memory for logits, and for drafts where the options want them. */
 enum status ahead_init(struct session *session, struct error *error);
 void ahead_deinit(struct session *session);
+/* How many tokens, of one session or of several, a slice may have so that each gets the numbers that it would have alone. */
+int32_t ahead_exact_tokens(const struct session *session);
+/* Where the token is the one that was evaluated ahead, it becomes the session's. */
+bool ahead_take(struct session *session, int32_t id);
+/* What lies ahead counts no more; the session's own logits stay. */
+void ahead_void(struct session *session);
 /* Evaluates n tokens, at most ahead.n_most + 1, in one slice: the first is appended, the others lie ahead. */
 enum status ahead_evaluate(struct session *session, const int32_t *ids, int32_t n, struct error *error);
 
