@@ -99,6 +99,13 @@ static enum status load_file(struct engine *engine, struct gguf *gguf, const str
     const struct special_tokens *special = tokenizer_special(engine->tokenizer);
     engine->bos = copy_piece(engine->tokenizer, special->bos);
     engine->eos = copy_piece(engine->tokenizer, special->eos);
+    engine->fim_marks = (struct fim_marks){.begin = tokenizer_adds_bos(engine->tokenizer) ? special->bos : -1,
+                                           .prefix = special->fim_prefix,
+                                           .suffix = special->fim_suffix,
+                                           .middle = special->fim_middle,
+                                           .pad = special->fim_pad,
+                                           .repository = special->fim_repository,
+                                           .separator = special->fim_separator};
     return engine->bos && engine->eos ? STATUS_OK : error_set(error, STATUS_MEMORY, "out of memory");
 }
 
@@ -318,6 +325,11 @@ struct slice engine_piece(const struct engine *engine, int32_t id, bool special)
 bool engine_token_is_end(const struct engine *engine, int32_t id)
 {
     return tokenizer_is_end(engine->tokenizer, id);
+}
+
+const struct fim_marks *engine_fim_marks(const struct engine *engine)
+{
+    return &engine->fim_marks;
 }
 
 struct vocabulary {

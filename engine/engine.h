@@ -48,7 +48,7 @@ struct model_info {
      * last token needs. */
     uint64_t multiply_adds_layers, multiply_adds_logits;
     int32_t n_ctx_train, n_vocab;
-    bool has_fim;
+    bool has_fim; /* its vocabulary marks the parts of an infill: engine_fim_marks */
     bool is_supported; /* false: why says what is in the way of running it */
     char why[256];
     struct model_quant quants[32];
@@ -200,6 +200,14 @@ enum status engine_tokenize(const struct engine *engine, const char *text, size_
 void engine_decode(const struct engine *engine, const int32_t *ids, size_t n, bool special, struct buffer *out);
 struct slice engine_piece(const struct engine *engine, int32_t id, bool special); /* borrowed */
 bool engine_token_is_end(const struct engine *engine, int32_t id);
+
+/* Tokens that mark the parts of an infill, -1 where the vocabulary has none; by the file's keys, else by the texts known of
+ * the families.  engine_info's has_fim says whether they are enough for a form. */
+struct fim_marks {
+    int32_t begin; /* BOS, where the model wants one as the first token of all */
+    int32_t prefix, suffix, middle, pad, repository, separator;
+};
+const struct fim_marks *engine_fim_marks(const struct engine *engine); /* borrowed */
 
 /* The vocabulary alone, for tools that need no weights (fathom tokenize). */
 struct vocabulary;

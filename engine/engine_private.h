@@ -18,6 +18,7 @@ struct engine {
     struct backend *backend;
     struct residency *residency; /* NULL: all of the model fits in memory */
     struct model_info *info;
+    struct fim_marks fim_marks;
     char *bos, *eos;                /* texts for chat rendering */
     struct model_identity identity; /* of what cells depend on: before is_identified without the model */
     bool is_identified;

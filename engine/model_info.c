@@ -90,10 +90,13 @@ static void add_hparams(struct model_info *info, const struct hparams *h)
     add_number(info, "norm_epsilon", (double)h->norm_epsilon, false);
 }
 
+/* Enough of them for a form: Codestral's, suffix before prefix, needs none for the middle. */
 static bool has_fim_tokens(const struct tokenizer *tokenizer)
 {
     const struct special_tokens *special = tokenizer_special(tokenizer);
-    return special->fim_prefix >= 0 && special->fim_suffix >= 0 && special->fim_middle >= 0;
+    if (special->fim_prefix < 0 || special->fim_suffix < 0)
+        return false;
+    return special->fim_middle >= 0 || slice_equals(tokenizer_piece(tokenizer, special->fim_prefix, true), "[PREFIX]");
 }
 
 /* A text of the file, or fallback where it has none. */

@@ -326,6 +326,13 @@ bool engine_token_is_end(const struct engine *engine, int32_t id)
     return id == FAKE_END;
 }
 
+const struct fim_marks *engine_fim_marks(const struct engine *engine)
+{
+    static const struct fim_marks none = {-1, -1, -1, -1, -1, -1, -1};
+    (void)engine;
+    return &none;
+}
+
 const struct chat_template *engine_chat(const struct engine *engine, struct error *error)
 {
     (void)error;
