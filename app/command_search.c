@@ -111,7 +111,7 @@ static enum status search(const struct command_context *context, struct project 
     if (status == STATUS_OK && !context->settings->no_refresh)
         status = project_refresh(context, project, NULL, error);
     /* What is about to be committed counts more; without it the answer is still right. */
-    if (status == STATUS_OK && context->settings->near &&
+    if (status == STATUS_OK && (context->settings->near || !context->settings->no_refresh) &&
         repo_changed(project->repo, context->cancel, &changed, NULL) == STATUS_OK)
         options.changed = &changed;
     uint64_t started = clock_now_ns();

@@ -432,9 +432,10 @@ static const struct option rows[OPTION_LIMIT] = {
                      .section = SECTION_COMMAND,
                      .argument = "HOW",
                      .initial = "all",
-                     .choices = "all|flat|text",
+                     .choices = "all|flat|text|near",
                      .offset = FIELD(rank),
-                     .help = "For measuring: flat leaves out the place and pending changes, text ranks by BM25 alone."},
+                     .help = "For measuring: near leaves out what was edited, flat the place, too, text ranks by BM25 "
+                             "alone."},
     [OPTION_NO_REFRESH] = {.name = "no-refresh",
                            .kind = OPTION_FLAG,
                            .section = SECTION_COMMAND,

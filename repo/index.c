@@ -10,18 +10,20 @@
 
 #include "repo/index_store.h"
 
-enum { APPLICATION = 0x46746849, VERSION = 1 }; /* "FthI" */
+enum { APPLICATION = 0x46746849, VERSION = 2 }; /* "FthI" */
 
 static const char schema[] =
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;"
     "CREATE TABLE files (path BLOB PRIMARY KEY, content INTEGER, skip INTEGER, size INTEGER, "
     "mtime INTEGER, ctime INTEGER, inode INTEGER, mode INTEGER, symbols INTEGER, refs INTEGER, "
-    "bytes INTEGER, stem BLOB) WITHOUT ROWID;"
+    "bytes INTEGER, edited INTEGER, stem BLOB) WITHOUT ROWID;"
     "CREATE INDEX files_content ON files (content);"
     "CREATE INDEX files_stem ON files (stem);"
+    "CREATE INDEX files_edited ON files (edited) WHERE edited > 0;"
     "CREATE TABLE contents (id INTEGER PRIMARY KEY, blob BLOB, language TEXT, bytes INTEGER, "
-    "chunk INTEGER, chunks INTEGER, definitions INTEGER, refs INTEGER, flags INTEGER);"
-    "CREATE UNIQUE INDEX contents_blob ON contents (blob, language);"
+    "chunk INTEGER, chunks INTEGER, definitions INTEGER, refs INTEGER, flags INTEGER, "
+    "version INTEGER);"
+    "CREATE UNIQUE INDEX contents_blob ON contents (blob, language, version);"
     "CREATE INDEX contents_chunk ON contents (chunk);"
     "CREATE TABLE facts (id INTEGER PRIMARY KEY, chunks BLOB, imports BLOB, definitions BLOB, "
     "refs BLOB);"
@@ -31,7 +33,7 @@ static const char schema[] =
     "first)) WITHOUT ROWID;"
     "CREATE TABLE blocks (id INTEGER PRIMARY KEY, data BLOB);";
 
-#define FILE_COLUMNS "path, content, skip, size, mtime, ctime, inode, mode, symbols, refs, bytes"
+#define FILE_COLUMNS "path, content, skip, size, mtime, ctime, inode, mode, symbols, refs, bytes, edited"
 
 static const char *const sql[INDEX_N_STATEMENTS] = {
     [INDEX_BEGIN] = "BEGIN IMMEDIATE",
@@ -43,14 +45,15 @@ static const char *const sql[INDEX_N_STATEMENTS] = {
     [INDEX_FILES_BELOW] =
         "SELECT " FILE_COLUMNS " FROM files WHERE path = ?1 OR (path >= ?2 AND path < ?3) ORDER BY path",
     [INDEX_PUT_FILE] = "INSERT OR REPLACE INTO files (" FILE_COLUMNS ", stem) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
-                       "?9, ?10, ?11, ?12)",
+                       "?9, ?10, ?11, ?12, ?13)",
     [INDEX_DROP_FILE] = "DELETE FROM files WHERE path = ?1",
-    [INDEX_EACH_CONTENT] = "SELECT id, blob, language, definitions, refs, bytes FROM contents",
-    [INDEX_FIND_CONTENT] =
-        "SELECT id, blob, language, definitions, refs, bytes FROM contents WHERE blob = ?1 AND language = ?2",
-    [INDEX_CONTENT] = "SELECT id, blob, language, definitions, refs, bytes FROM contents WHERE id = ?1",
-    [INDEX_PUT_CONTENT] = "INSERT INTO contents (id, blob, language, bytes, chunk, chunks, definitions, refs, flags) "
-                          "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [INDEX_EACH_CONTENT] = "SELECT id, blob, language, definitions, refs, bytes, version FROM contents",
+    [INDEX_FIND_CONTENT] = "SELECT id, blob, language, definitions, refs, bytes, version FROM contents WHERE blob = ?1 "
+                           "AND language = ?2 AND "
+                           "version = ?3",
+    [INDEX_CONTENT] = "SELECT id, blob, language, definitions, refs, bytes, version FROM contents WHERE id = ?1",
+    [INDEX_PUT_CONTENT] = "INSERT INTO contents (id, blob, language, bytes, chunk, chunks, definitions, refs, flags, "
+                          "version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [INDEX_PUT_FACTS] = "INSERT INTO facts (id, chunks, imports, definitions, refs) VALUES (?1, ?2, ?3, ?4, ?5)",
     [INDEX_DEAD] = "SELECT ifnull(sum(CASE WHEN EXISTS (SELECT 1 FROM files WHERE content = contents.id) THEN 0 ELSE "
                    "bytes END), 0), ifnull(sum(bytes), 0) FROM contents",
@@ -69,6 +72,14 @@ static const char *const sql[INDEX_N_STATEMENTS] = {
     [INDEX_STEM] = "SELECT path, content FROM files WHERE stem = ?1 AND content > 0 LIMIT ?2",
     [INDEX_EACH_PLACE] = "SELECT path, id, language, chunk, chunks FROM files JOIN contents ON contents.id = "
                          "files.content",
+    [INDEX_EDITED] = "SELECT path, edited FROM files WHERE edited > ?1 AND content > 0 ORDER BY edited DESC, path LIMIT ?2",
+    [INDEX_PUT_EDIT] = "UPDATE files SET edited = ?2 WHERE path = ?1",
+    [INDEX_CHUNKS_OF] = "SELECT chunk, chunks FROM files JOIN contents ON contents.id = files.content WHERE path = ?1",
+    [INDEX_GET_META] = "SELECT value FROM meta WHERE key = ?1",
+    [INDEX_PUT_META] = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)",
+    [INDEX_OUTDATE] =
+        "UPDATE files SET mtime = 0, ctime = 0, inode = 0 WHERE content IN (SELECT id FROM contents WHERE "
+        "language = ?1 AND version <> ?2)",
     [INDEX_LANGUAGE] = "SELECT language, bytes FROM contents WHERE id = ?1",
 };
 

@@ -1,7 +1,7 @@
 /* index: what is known of a repository's files, in one SQLite file (WAL), kept right by comparing stamps, then contents.
  *
  * The file lies in the cache folder, named by the root's path; two processes may use it.  What is known hangs on the
- * content (blob id and language), so a rename, a copy or a branch that comes back costs a row.  A refresh parses on all
+ * content (blob id, language, and what languages are read by), so a rename, a copy or a branch that comes back costs a row.  A refresh parses on all
  * threads and writes by one, one transaction a batch: killed at any moment, it opens again and goes on.  A file of another
  * version, or a broken one, is made anew.
  *
@@ -51,6 +51,12 @@ enum status index_refresh_paths(struct index *index, struct repo *repo, const ch
 /* Calls each with every indexed path, sorted; stops where it returns false. */
 enum status index_each_path(struct index *index, bool (*each)(void *context, const char *path, size_t size),
                             void *context, struct error *error);
+
+/* The files that were edited after a time (ns since 1970), the latest first, at most max: those whose content was another
+ * when a refresh looked again, and that were not many at once, as after a checkout.  20 us. */
+enum status index_edited(struct index *index, int64_t after_ns, size_t max,
+                         bool (*each)(void *context, const char *path, size_t size, int64_t edited_ns), void *context,
+                         struct error *error);
 
 /* ---- what is known of names and places ----
  *

@@ -9,12 +9,16 @@
 
 #include "repo/index_refresh.h"
 
-enum { FEW_KNOWN = 8 }; /* files for which not all contents are looked up in advance */
+enum {
+    FEW_KNOWN = 8,   /* files for which not all contents are looked up in advance */
+    EDITS_MOST = 64, /* that change at once; more were not typed, but checked out or made */
+};
 
 struct work {
     const struct repo_file *file;
     uint32_t old_content;
     enum repo_skip old_skip;
+    int64_t old_edited_ns;
     bool had_row, same_stamp;
 };
 
@@ -37,7 +41,11 @@ struct refresh {
     struct deferred *deferred; /* files whose content was being parsed for another one */
     size_t n_work, work_capacity, n_read, n_deferred, n_done;
     struct known known;
-    struct buffer gone_paths; /* size, path, ... */
+    struct buffer gone_paths;             /* size, path, ... */
+    const struct work *edits[EDITS_MOST]; /* files of another content */
+    size_t n_edits;                       /* may be more */
+    bool is_outdated;                     /* by other grammars than are there now */
+    bool was_known;                       /* the index held files before */
 };
 
 static bool is_cancelled(const struct refresh *refresh)
@@ -94,6 +102,7 @@ static enum status add_work(struct refresh *refresh, const struct repo_file *fil
     refresh->work[refresh->n_work++] = (struct work){.file = file,
                                                      .old_content = row ? row->content : 0,
                                                      .old_skip = row ? row->skip : REPO_KEEP,
+                                                     .old_edited_ns = row ? row->edited_ns : 0,
                                                      .had_row = row != NULL,
                                                      .same_stamp = row && stamps_equal(&row->stamp, &file->stamp)};
     return STATUS_OK;
@@ -122,6 +131,7 @@ static enum status meet(struct refresh *refresh, const struct repo_file *file, c
         report->skipped[file->skip]++;
     }
     bool is_wanted = file && file->skip == REPO_KEEP;
+    refresh->was_known = refresh->was_known || row;
     if (row && !is_wanted) {
         code_put(&refresh->gone_paths, row->path_size);
         buffer_append(&refresh->gone_paths, row->path, row->path_size);
@@ -170,11 +180,13 @@ static bool read_known(struct refresh *refresh, sqlite3_stmt *row)
     struct repo_id id;
     int64_t content = sqlite3_column_int64(row, 0);
     const char *language = (const char *)sqlite3_column_text(row, 2);
-    if (sqlite3_column_bytes(row, 1) != sizeof id.bytes || content <= 0 || content >= UINT32_MAX)
+    int number = language_by_name(language ? language : "");
+    if (sqlite3_column_bytes(row, 1) != sizeof id.bytes || content <= 0 || content >= UINT32_MAX ||
+        (uint64_t)sqlite3_column_int64(row, 6) != languages_version(refresh->options->languages, number))
         return true;
     memcpy(id.bytes, sqlite3_column_blob(row, 1), sizeof id.bytes);
-    return known_put(&refresh->known, &id, language_by_name(language ? language : ""), (uint32_t)content,
-                     (uint32_t)sqlite3_column_int64(row, 3), (uint32_t)sqlite3_column_int64(row, 4));
+    return known_put(&refresh->known, &id, number, (uint32_t)content, (uint32_t)sqlite3_column_int64(row, 3),
+                     (uint32_t)sqlite3_column_int64(row, 4));
 }
 
 static enum status load_known(struct refresh *refresh, struct error *error)
@@ -213,13 +225,16 @@ static enum status put_row(struct refresh *refresh, const struct work *work, uin
                                  .stamp = work->file->stamp,
                                  .n_symbols = n_symbols,
                                  .n_references = n_references,
-                                 .n_bytes = n_bytes};
+                                 .n_bytes = n_bytes,
+                                 .edited_ns = work->old_edited_ns};
     bool is_same = work->had_row && work->old_content == content && work->old_skip == skip;
     count_file(refresh->report, content, skip, n_symbols, n_references, n_bytes);
     refresh->report->n_changed += !is_same;
     refresh->n_done++;
     if (is_same && work->same_stamp)
         return STATUS_OK;
+    if (!is_same && refresh->n_edits++ < EDITS_MOST)
+        refresh->edits[refresh->n_edits - 1] = work;
     if (stamp_is_known(&row.stamp) && is_young(refresh, &row.stamp))
         row.stamp = (struct repo_stamp){0};
     return writer_put_file(&refresh->writer, &row, error);
@@ -244,6 +259,7 @@ static enum status find_stored(struct refresh *refresh, const struct facts *fact
         return index_failed(refresh->index, error);
     sqlite3_bind_blob(row, 1, facts->id.bytes, sizeof facts->id.bytes, SQLITE_STATIC);
     sqlite3_bind_text(row, 2, language_name(facts->language), -1, SQLITE_STATIC);
+    sqlite3_bind_int64(row, 3, (int64_t)languages_version(refresh->options->languages, facts->language));
     int code = sqlite3_step(row);
     if (code == SQLITE_ROW)
         *content = (uint32_t)sqlite3_column_int64(row, 0);
@@ -270,7 +286,8 @@ static enum status store_result(struct refresh *refresh, const struct pipe_resul
     uint32_t content;
     enum status status = find_stored(refresh, facts, &content, error);
     if (status == STATUS_OK && !content)
-        status = writer_put_content(&refresh->writer, facts, &content, error);
+        status = writer_put_content(&refresh->writer, facts,
+                                    languages_version(refresh->options->languages, facts->language), &content, error);
     if (status == STATUS_OK &&
         !known_put(&refresh->known, &facts->id, facts->language, content, facts->n_definitions, facts->n_references))
         status = out_of_memory(error);
@@ -363,6 +380,22 @@ static enum status put_deferred(struct refresh *refresh, struct error *error)
     return status;
 }
 
+/* When files that differ were written: as their stamps say, if that can be. */
+static enum status put_edits(struct refresh *refresh, struct error *error)
+{
+    enum status status = STATUS_OK;
+    if (refresh->n_edits > EDITS_MOST || refresh->is_outdated)
+        return STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < refresh->n_edits; i++) {
+        const struct repo_file *file = refresh->edits[i]->file;
+        int64_t mtime_ns = file->stamp.mtime_ns;
+        bool can_be = mtime_ns > 0 && mtime_ns < refresh->walked_ns;
+        status = writer_put_edit(&refresh->writer, file->path, file->path_size, can_be ? mtime_ns : refresh->walked_ns,
+                                 error);
+    }
+    return status;
+}
+
 static enum status read_files(struct refresh *refresh, struct error *error)
 {
     struct pipe_options options = {.repo = refresh->repo,
@@ -400,6 +433,8 @@ static enum status write_all(struct refresh *refresh, bool is_whole, struct erro
         status = read_files(refresh, &inner);
     if (status == STATUS_OK)
         status = put_deferred(refresh, &inner);
+    if (status == STATUS_OK && (refresh->was_known || !is_whole))
+        status = put_edits(refresh, &inner);
     uint64_t started = thread_now_ns();
     if (status == STATUS_OK || status == STATUS_CANCELLED) {
         enum status committed = writer_commit(&refresh->writer, status == STATUS_OK ? &inner : NULL);
@@ -496,6 +531,16 @@ static enum status compare_paths(struct refresh *refresh, const char *const *pat
     return status;
 }
 
+static enum status outdate(struct refresh *refresh, struct error *error)
+{
+    struct error inner;
+    enum status status = writer_init(&refresh->writer, refresh->index, &inner);
+    if (status == STATUS_OK)
+        status = writer_outdate(&refresh->writer, refresh->options->languages, &refresh->is_outdated, &inner);
+    writer_deinit(&refresh->writer);
+    return status == STATUS_OK ? status : error_set(error, status, "%s", inner.text);
+}
+
 /* Once through: paths NULL is all of them. */
 static enum status refresh_once(struct refresh *refresh, const char *const *paths, size_t n, struct error *error)
 {
@@ -508,7 +553,12 @@ static enum status refresh_once(struct refresh *refresh, const char *const *path
     if (status == STATUS_OK && paths) {
         status = compare_paths(refresh, paths, n, &files, error);
     } else if (status == STATUS_OK) {
-        sqlite3_stmt *rows = index_statement(refresh->index, INDEX_EACH_FILE, error);
+        status = outdate(refresh, error);
+        sqlite3_stmt *rows = status == STATUS_OK ? index_statement(refresh->index, INDEX_EACH_FILE, error) : NULL;
+        if (status != STATUS_OK) {
+            repo_files_deinit(&files);
+            return status;
+        }
         status = rows ? compare(refresh, rows, files.files, files.n, error) : index_failed(refresh->index, error);
     }
     if (status == STATUS_OK)

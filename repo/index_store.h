@@ -1,8 +1,10 @@
 /* index_store: the index's tables, for the files index_*.c and search_*.c alone.
  *
- *   meta      root: whose index it is
- *   files     by path: content (0: skipped, with the reason), stamp, stem (facts_path_stem)
- *   contents  by number: blob id, language, size, first chunk, counts; numbers only ascend and are never used again
+ *   meta      root: whose index it is; versions: languages_version of each language when all was last compared
+ *   files     by path: content (0: skipped, with the reason), stamp, when it was edited (index_edited), stem
+ *             (facts_path_stem)
+ *   contents  by number: blob id, language and its version, size, first chunk, counts; numbers only ascend and are never
+ *             used again
  *   facts     by the same number: what index_facts.h describes
  *   segments, terms, blocks: index_segment.h
  *
@@ -19,13 +21,13 @@ enum index_statement {
     INDEX_BEGIN_READ, /* one state of the index for several reads */
     INDEX_COMMIT,
     INDEX_ROLLBACK,
-    INDEX_EACH_FILE,   /* path, content, skip, size, mtime, ctime, inode, mode, symbols, refs, bytes */
+    INDEX_EACH_FILE,   /* path, content, skip, size, mtime, ctime, inode, mode, symbols, refs, bytes, edited */
     INDEX_FILE,        /* the same of path ?1 */
     INDEX_FILES_BELOW, /* the same of path ?1, and from ?2 to before ?3 */
     INDEX_PUT_FILE,
     INDEX_DROP_FILE,
-    INDEX_EACH_CONTENT, /* id, blob, language, n_definitions, n_references */
-    INDEX_FIND_CONTENT, /* the same of blob ?1, language ?2 */
+    INDEX_EACH_CONTENT, /* id, blob, language, n_definitions, n_references, bytes, version */
+    INDEX_FIND_CONTENT, /* the same of blob ?1, language ?2, version ?3 */
     INDEX_CONTENT,      /* the same of number ?1 */
     INDEX_PUT_CONTENT,
     INDEX_PUT_FACTS,
@@ -43,6 +45,12 @@ enum index_statement {
     INDEX_STEM,        /* path, content of stem ?1, at most ?2 */
     INDEX_LANGUAGE,    /* language, size of content ?1 */
     INDEX_EACH_PLACE,  /* path, content, language, first chunk, number of chunks */
+    INDEX_EDITED,      /* path, edited: after ?1, at most ?2, the latest first */
+    INDEX_PUT_EDIT,    /* path ?1 was edited at ?2 */
+    INDEX_CHUNKS_OF,   /* first chunk, number of path ?1 */
+    INDEX_GET_META,    /* value of key ?1 */
+    INDEX_PUT_META,
+    INDEX_OUTDATE, /* files of language ?1 in another version than ?2 lose their stamps */
     INDEX_N_STATEMENTS,
 };
 
@@ -92,8 +100,14 @@ struct index_writer {
 
 enum status writer_init(struct index_writer *writer, struct index *index, struct error *error);
 void writer_deinit(struct index_writer *writer); /* rolls back what wasn't committed */
-enum status writer_put_content(struct index_writer *writer, const struct facts *facts, uint32_t *content,
-                               struct error *error);
+enum status writer_put_content(struct index_writer *writer, const struct facts *facts, uint64_t version,
+                               uint32_t *content, struct error *error);
+enum status writer_put_edit(struct index_writer *writer, const char *path, size_t size, int64_t edited_ns,
+                            struct error *error);
+/* Files whose contents were read by other grammars or queries than are there now are to be read again; whether there may be
+ * some. */
+enum status writer_outdate(struct index_writer *writer, struct languages *languages, bool *is_outdated,
+                           struct error *error);
 struct index_file_row {
     const char *path;
     size_t path_size;
@@ -101,6 +115,7 @@ struct index_file_row {
     enum repo_skip skip;
     struct repo_stamp stamp;
     uint64_t n_symbols, n_references, n_bytes;
+    int64_t edited_ns; /* 0: not since it was indexed first */
 };
 enum status writer_put_file(struct index_writer *writer, const struct index_file_row *row, struct error *error);
 enum status writer_drop_file(struct index_writer *writer, const char *path, size_t size, struct error *error);

@@ -58,8 +58,8 @@ static void bind_blob(sqlite3_stmt *statement, int column, const void *data, siz
     sqlite3_bind_blob64(statement, column, size ? data : "", size, SQLITE_STATIC);
 }
 
-enum status writer_put_content(struct index_writer *writer, const struct facts *facts, uint32_t *content,
-                               struct error *error)
+enum status writer_put_content(struct index_writer *writer, const struct facts *facts, uint64_t version,
+                               uint32_t *content, struct error *error)
 {
     struct index *index = writer->index;
     enum status status = begin(writer, error);
@@ -80,6 +80,7 @@ enum status writer_put_content(struct index_writer *writer, const struct facts *
     sqlite3_bind_int64(row, 7, facts->n_definitions);
     sqlite3_bind_int64(row, 8, facts->n_references);
     sqlite3_bind_int64(row, 9, facts->is_text | facts->has_errors << 1);
+    sqlite3_bind_int64(row, 10, (int64_t)version);
     status = index_run(index, row, error);
     if (status != STATUS_OK)
         return status;
@@ -124,7 +125,8 @@ enum status writer_put_file(struct index_writer *writer, const struct index_file
     sqlite3_bind_int64(row, 9, (int64_t)file->n_symbols);
     sqlite3_bind_int64(row, 10, (int64_t)file->n_references);
     sqlite3_bind_int64(row, 11, (int64_t)file->n_bytes);
-    bind_blob(row, 12, stem.bytes, stem.size);
+    sqlite3_bind_int64(row, 12, file->edited_ns);
+    bind_blob(row, 13, stem.bytes, stem.size);
     return index_run(index, row, error);
 }
 
@@ -144,6 +146,7 @@ void index_file_row_read(sqlite3_stmt *statement, struct index_file_row *row)
         .n_symbols = (uint64_t)sqlite3_column_int64(statement, 8),
         .n_references = (uint64_t)sqlite3_column_int64(statement, 9),
         .n_bytes = (uint64_t)sqlite3_column_int64(statement, 10),
+        .edited_ns = sqlite3_column_int64(statement, 11),
     };
     if (!row->path)
         row->path = "";
@@ -159,6 +162,71 @@ enum status writer_drop_file(struct index_writer *writer, const char *path, size
         return index_failed(writer->index, error);
     bind_blob(row, 1, path, size);
     return index_run(writer->index, row, error);
+}
+
+enum status writer_put_edit(struct index_writer *writer, const char *path, size_t size, int64_t edited_ns,
+                            struct error *error)
+{
+    enum status status = begin(writer, error);
+    if (status != STATUS_OK)
+        return status;
+    sqlite3_stmt *row = index_statement(writer->index, INDEX_PUT_EDIT, error);
+    if (!row)
+        return index_failed(writer->index, error);
+    bind_blob(row, 1, path, size);
+    sqlite3_bind_int64(row, 2, edited_ns);
+    return index_run(writer->index, row, error);
+}
+
+/* The languages' names and versions, one after another. */
+static enum status describe_versions(struct languages *languages, struct buffer *out, struct error *error)
+{
+    for (int i = -1; i < languages_count(); i++)
+        buffer_printf(out, "%s %llx\n", language_name(i), (unsigned long long)languages_version(languages, i));
+    return buffer_status(out, error);
+}
+
+static enum status outdate_language(struct index *index, struct languages *languages, int language, struct error *error)
+{
+    sqlite3_stmt *row = index_statement(index, INDEX_OUTDATE, error);
+    if (!row)
+        return index_failed(index, error);
+    sqlite3_bind_text(row, 1, language_name(language), -1, SQLITE_STATIC);
+    sqlite3_bind_int64(row, 2, (int64_t)languages_version(languages, language));
+    return index_run(index, row, error);
+}
+
+enum status writer_outdate(struct index_writer *writer, struct languages *languages, bool *is_outdated,
+                           struct error *error)
+{
+    struct index *index = writer->index;
+    struct buffer now = {0};
+    enum status status = describe_versions(languages, &now, error);
+    sqlite3_stmt *row = status == STATUS_OK ? index_statement(index, INDEX_GET_META, error) : NULL;
+    bool is_same = false;
+    if (row) {
+        sqlite3_bind_text(row, 1, "versions", -1, SQLITE_STATIC);
+        if (sqlite3_step(row) == SQLITE_ROW)
+            is_same = (size_t)sqlite3_column_bytes(row, 0) == now.size &&
+                      memcmp(sqlite3_column_blob(row, 0), now.data, now.size) == 0;
+        sqlite3_reset(row);
+    }
+    if (status == STATUS_OK && !is_same) {
+        status = begin(writer, error);
+        for (int i = -1; status == STATUS_OK && i < languages_count(); i++)
+            status = outdate_language(index, languages, i, error);
+        row = status == STATUS_OK ? index_statement(index, INDEX_PUT_META, error) : NULL;
+        if (row) {
+            sqlite3_bind_text(row, 1, "versions", -1, SQLITE_STATIC);
+            bind_blob(row, 2, now.data, now.size);
+            status = index_run(index, row, error);
+        }
+        if (status == STATUS_OK)
+            status = writer_commit(writer, error);
+    }
+    *is_outdated = !is_same;
+    buffer_deinit(&now);
+    return status;
 }
 
 bool writer_is_full(const struct index_writer *writer)

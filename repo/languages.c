@@ -7,10 +7,12 @@
 #include "repo/syntax_private.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct row {
@@ -50,6 +52,10 @@ static const struct row TABLE[] = {
     {"make", "make", "make ", "mk mak ", "Makefile makefile GNUmakefile Kbuild ", "make ", "makefile "},
 };
 
+/* A grammar's object of its own: what stands before and behind its name. */
+static const char *const FORMS[][2] = {{"libtree-sitter-", ".so"}, {"", ".so"}, {"parser/", ".so"}};
+
+enum { N_FORMS = sizeof FORMS / sizeof *FORMS };
 enum { N_LANGUAGES = sizeof TABLE / sizeof *TABLE, MAX_FOLDERS = 16, LANGUAGE_C = 0, LANGUAGE_CPP = 1 };
 
 struct languages {
@@ -62,6 +68,8 @@ struct languages {
     void *own[N_LANGUAGES]; /* a grammar's object of its own */
     struct language loaded[N_LANGUAGES];
     bool tried[N_LANGUAGES];
+    uint64_t versions[N_LANGUAGES];
+    bool has_version[N_LANGUAGES];
 };
 
 const char *tag_kind_name(enum tag_kind kind)
@@ -144,7 +152,6 @@ static void *open_object(const char *folder, const char *before, const char *nam
 
 static void load_grammar(struct languages *languages, int index)
 {
-    static const char *const forms[][2] = {{"libtree-sitter-", ".so"}, {"", ".so"}, {"parser/", ".so"}};
     const char *name = TABLE[index].grammar;
     struct language *language = &languages->loaded[index];
     for (size_t i = 0; i < languages->n_grammar_folders && !language->grammar; i++) {
@@ -153,8 +160,8 @@ static void load_grammar(struct languages *languages, int index)
             languages->shared[i] = open_object(folder, "languages", "", ".so");
         languages->shared_tried[i] = true;
         language->grammar = grammar_in(languages->shared[i], name);
-        for (size_t k = 0; k < sizeof forms / sizeof *forms && !language->grammar; k++) {
-            void *object = open_object(folder, forms[k][0], name, forms[k][1]);
+        for (size_t k = 0; k < N_FORMS && !language->grammar; k++) {
+            void *object = open_object(folder, FORMS[k][0], name, FORMS[k][1]);
             language->grammar = grammar_in(object, name);
             if (language->grammar)
                 languages->own[index] = object;
@@ -251,6 +258,71 @@ const struct language *languages_get(struct languages *languages, int index)
     }
     pthread_mutex_unlock(&languages->lock);
     return language;
+}
+
+/* ---- versions ---- */
+
+static uint64_t mix(uint64_t hash, const void *bytes, size_t size)
+{
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ at[i]) * 0x100000001b3u;
+    return (hash ^ size) * 0x100000001b3u;
+}
+
+/* A grammar's file by its size and its first and last pages, which hold the id that the linker made of the content, the
+ * place of every section, and where there is no id at least what changes with nearly every change. */
+static uint64_t mix_object(uint64_t hash, const char *folder, const char *before, const char *name, const char *after)
+{
+    struct buffer path = {0};
+    char page[4096];
+    struct stat about;
+    buffer_printf(&path, "%s/%s%s%s", folder, before, name, after);
+    int fd = path.failed ? -1 : open(path.data, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    buffer_deinit(&path);
+    if (fd < 0)
+        return hash;
+    if (fstat(fd, &about) == 0 && S_ISREG(about.st_mode)) {
+        const off_t size = about.st_size, last = size > (off_t)sizeof page ? size - (off_t)sizeof page : 0;
+        hash = mix(hash, &size, sizeof size);
+        for (int i = 0; i < 2; i++) {
+            ssize_t n = pread(fd, page, sizeof page, i ? last : 0);
+            hash = mix(hash, page, n > 0 ? (size_t)n : 0);
+        }
+    }
+    close(fd);
+    return hash;
+}
+
+static uint64_t find_version(struct languages *languages, int index)
+{
+    const char *grammar = TABLE[index].grammar;
+    struct buffer text = {0};
+    const uint32_t ours = SYNTAX_VERSION;
+    uint64_t hash = mix(0xcbf29ce484222325u, &ours, sizeof ours);
+    for (size_t i = 0; *grammar && i < languages->n_grammar_folders; i++) {
+        const char *folder = languages->grammar_folders[i];
+        hash = mix_object(hash, folder, "languages", "", ".so");
+        for (size_t k = 0; k < N_FORMS; k++)
+            hash = mix_object(hash, folder, FORMS[k][0], grammar, FORMS[k][1]);
+    }
+    if (*grammar && read_queries(languages, TABLE[index].queries, &text))
+        hash = mix(hash, buffer_text(&text), text.size);
+    buffer_deinit(&text);
+    return hash;
+}
+
+uint64_t languages_version(struct languages *languages, int index)
+{
+    if (index < 0 || index >= N_LANGUAGES)
+        return SYNTAX_VERSION;
+    pthread_mutex_lock(&languages->lock);
+    if (!languages->has_version[index])
+        languages->versions[index] = find_version(languages, index);
+    languages->has_version[index] = true;
+    uint64_t version = languages->versions[index];
+    pthread_mutex_unlock(&languages->lock);
+    return version;
 }
 
 /* ---- which language ---- */

@@ -84,13 +84,13 @@ enum status search_find_path(struct search *search, struct candidate *it, struct
     if (!rows)
         return index_failed(search->index, error);
     sqlite3_bind_int64(rows, 1, it->content);
-    sqlite3_bind_int(rows, 2, search->nearness || search->query.n_paths ? MOST : 1);
+    sqlite3_bind_int(rows, 2, search->nearness || search->query.n_paths || search_has_lift(search) ? MOST : 1);
     double best = -1;
     int code;
     while ((code = sqlite3_step(rows)) == SQLITE_ROW) {
         const char *path = sqlite3_column_blob(rows, 0);
         size_t size = (size_t)sqlite3_column_bytes(rows, 0);
-        double near = path ? index_nearness_of(search->nearness, path, size) : -1;
+        double near = path ? index_nearness_of(search->nearness, path, size) + search_lift(search, path, size) : -1;
         if (near <= best || !search_path_fits(&search->query, path, size))
             continue;
         best = near;
@@ -201,23 +201,6 @@ static enum status find_references(struct search *search, struct candidates *out
 
 /* ---- fusion ---- */
 
-static bool is_changed(const struct search *search, const struct candidate *it)
-{
-    const struct repo_files *files = search_changed(search);
-    size_t low = 0, high = files ? files->n : 0;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = code_compare(files->files[middle].path, files->files[middle].path_size, it->path, it->path_size);
-        if (order == 0)
-            return true;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return false;
-}
-
 /* Adds a list to the fused one; weighs: each by its quality, since letters in order are no more than a guess.  A place that is there already (the same path, and lines within one another) gains by it
  * and isn't listed again. */
 static enum status fuse(struct candidates *fused, const struct candidates *list, bool weighs, bool adds,
@@ -277,22 +260,12 @@ static enum status find_all(struct search *search, struct candidates *fused, str
     return status;
 }
 
-/* Many words are the text around a place rather than typed: whoever asks so has that file before him, and wants the others. */
-double search_nearness(const struct search *search, const char *path, size_t size)
-{
-    enum { MANY_WORDS = 7 };
-    double near = index_nearness_of(search->nearness, path, size);
-    if (near >= 1) /* the file itself */
-        return search->query.n_words < MANY_WORDS ? 0.4 : 0;
-    return near > 0.6 ? 0.3 : near / 3; /* imports and importers; else at most 0.6, for the same folder */
-}
-
 static void rank(struct search *search, struct candidates *fused)
 {
-    for (size_t i = 0; i < fused->n && search->options->rank == SEARCH_RANK_ALL; i++) {
+    for (size_t i = 0; i < fused->n; i++) {
         struct candidate *it = &fused->items[i];
         double near = search_nearness(search, it->path, it->path_size);
-        it->score *= (1 + near) * (is_changed(search, it) ? 1.3 : 1);
+        it->score *= (1 + near) * (1 + search_lift(search, it->path, it->path_size));
     }
     if (fused->n)
         qsort(fused->items, fused->n, sizeof *fused->items, compare_score);
@@ -393,8 +366,10 @@ enum status search_run(struct index *index, struct repo *repo, const struct sear
         search_results_deinit(out);
         return status;
     }
-    if (options->near && options->near->path && options->rank == SEARCH_RANK_ALL)
+    if (options->near && options->near->path && (options->rank == SEARCH_RANK_ALL || options->rank == SEARCH_RANK_NEAR))
         status = index_nearness_new(index, options->near->path, &search.nearness, error);
+    if (status == STATUS_OK && search_is_lifted(&search))
+        status = search_edits_new(&search, error);
     if (status == STATUS_OK && search_is_filtered(&search.query))
         status = search_filter(&search, error);
     if (status == STATUS_OK)
@@ -408,6 +383,7 @@ enum status search_run(struct index *index, struct repo *repo, const struct sear
     index_end_read(index);
     out->is_partial = search.is_partial;
     index_nearness_free(search.nearness);
+    free(search.edits);
     free(search.contents);
     free(search.chunks);
     free(fused.items);

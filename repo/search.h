@@ -8,16 +8,16 @@
  *   def:NAME ref:NAME     where exactly this name is defined, or used
  *
  * Each way of finding gives a ranked list.  Lists are fused by reciprocal rank (Cormack and others, 2009: 1 / (60 + rank)),
- * then ranked again by nearness to a place and by what is about to be committed.  tests/eval_search.py measures what that is
- * worth on changes that others made. */
+ * then ranked again by nearness to a place, by what is about to be committed and by what was edited in the last hours.
+ * tests/eval_search.py measures what that is worth on changes that others made. */
 #ifndef FATHOM_REPO_SEARCH_H
 #define FATHOM_REPO_SEARCH_H
 
 #include "repo/index.h"
 
-/* What an evaluation compares: the whole ranking, that without the place and what is about to be committed, and BM25 alone, in
- * its order. */
-enum search_rank { SEARCH_RANK_ALL, SEARCH_RANK_FLAT, SEARCH_RANK_TEXT };
+/* What an evaluation compares: the whole ranking, that without place and edits, BM25 alone in its order, and the place
+ * without edits. */
+enum search_rank { SEARCH_RANK_ALL, SEARCH_RANK_FLAT, SEARCH_RANK_TEXT, SEARCH_RANK_NEAR };
 
 struct search_options {
     const char *query;
@@ -27,6 +27,7 @@ struct search_options {
     const atomic_bool *cancel;        /* may be NULL */
     uint64_t scan_ns;                 /* how long files are scanned for phrases and expressions; 0: 10 s */
     enum search_rank rank;
+    int64_t now_ns; /* since 1970, from which edits are lately; 0: the clock's */
 };
 
 struct search_hit {

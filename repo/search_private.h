@@ -55,6 +55,7 @@ struct search {
     const struct search_options *options;
     struct search_query query;
     struct index_nearness *nearness; /* NULL: none */
+    struct search_edits *edits;      /* likewise */
     struct arena *arena;
     uint8_t *contents; /* which may be found, by number, where the query has filters; else NULL */
     uint8_t *chunks;
@@ -67,23 +68,31 @@ static inline bool search_is_cancelled(const struct search *search)
     return search->options->cancel && atomic_load(search->options->cancel);
 }
 
-/* What is about to be committed; NULL where it doesn't count. */
-static inline const struct repo_files *search_changed(const struct search *search)
+/* Whether it counts what was edited. */
+static inline bool search_is_lifted(const struct search *search)
 {
-    return search->options->rank == SEARCH_RANK_ALL ? search->options->changed : NULL;
+    return search->options->rank == SEARCH_RANK_ALL;
 }
 
-/* Places of each list that are worth looking up: nearness may bring a late one to the front. */
+/* ---- nearness and edits (search_near.c) ---- */
+
+struct search_edits;
+enum status search_edits_new(struct search *search, struct error *error); /* into search->edits; freed by free */
+/* How much more a place in this file is worth: 0 to 0.4 each. */
+double search_nearness(const struct search *search, const char *path, size_t size);
+double search_lift(const struct search *search, const char *path, size_t size);
+double search_lift_chunk(const struct search *search, uint32_t chunk); /* 1 us */
+bool search_has_lift(const struct search *search); /* of any file */
+
+/* Places of each list that are worth looking up: nearness or an edit may bring a late one to the front. */
 static inline size_t search_depth(const struct search *search)
 {
     size_t depth = 20 + 3 * (search->options->max ? search->options->max : 10);
-    if (search->nearness || search_changed(search))
+    if (search->nearness || search_has_lift(search))
         depth *= 2;
     return depth < SEARCH_MAX_LIST ? depth : SEARCH_MAX_LIST;
 }
 
-/* How much more a candidate is worth by where it lies: 0 to 0.4.  Measured by tests/eval_search.py. */
-double search_nearness(const struct search *search, const char *path, size_t size);
 /* Fills contents and chunks by the filters. */
 enum status search_filter(struct search *search, struct error *error);
 /* The candidate's path: the nearest of those that fit; NULL where there is none. */

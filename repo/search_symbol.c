@@ -241,7 +241,8 @@ static enum status finish(struct search *search, struct candidates *found, size_
             continue;
         tried++;
         status = search_find_path(search, &it, error);
-        it.quality += it.path ? search_nearness(search, it.path, it.path_size) : 0;
+        it.quality +=
+            it.path ? search_nearness(search, it.path, it.path_size) + search_lift(search, it.path, it.path_size) : 0;
         if (it.path)
             list.items[kept++] = it;
     }

@@ -314,6 +314,8 @@ enum status search_text(struct search *search, struct candidates *out, struct er
     ranking->search = search;
     list_terms(ranking);
     enum status status = score_all(ranking, error);
+    for (size_t i = 0; search_has_lift(search) && i < ranking->n_top; i++)
+        ranking->top[i].score *= (float)(1 + search_lift_chunk(search, ranking->top[i].chunk));
     qsort(ranking->top, ranking->n_top, sizeof *ranking->top, compare_top);
     size_t n_found = 0;
     for (size_t i = 0; status == STATUS_OK && i < ranking->n_top && n_found < search_depth(search); i++) {

@@ -764,6 +764,54 @@ static void the_graph_joins_names(void **state)
     index_close(index);
 }
 
+static bool note_edit(void *context, const char *path, size_t size, int64_t edited_ns)
+{
+    bool *is_edited = context;
+    assert_true(size == 3 && memcmp(path, "a.c", 3) == 0 && edited_ns > 0 && !*is_edited);
+    return *is_edited = true;
+}
+
+/* With another tag query, what depends on it is read anew, and nothing else; then the index is that of a fresh one. */
+static void another_query_reads_again(void **state)
+{
+    (void)state;
+    struct languages *others = NULL, *ours = languages;
+    char queries[128], script[512];
+    snprintf(queries, sizeof queries, "%s/tags", base);
+    snprintf(script, sizeof script, "cp -r assets/tags %s && printf '\n; other\n' >>%s/python.scm", queries, queries);
+    assert_int_equal(system(script), 0);
+    const char *grammars[] = {"build/lib", NULL}, *tags[] = {queries, NULL};
+    assert_int_equal(languages_new(grammars, tags, &others, NULL), STATUS_OK);
+    assert_true(languages_version(ours, language_by_name("c")) == languages_version(others, language_by_name("c")));
+    assert_true(languages_version(ours, language_by_name("python")) !=
+                languages_version(others, language_by_name("python")));
+    write_file("a.c", "int one(void)\n{\n    return 1;\n}\n");
+    write_file("b.py", "def two():\n    return 2\n");
+    write_file("copy.py", "def two():\n    return 2\n");
+    write_file("c.txt", "plain\n");
+    struct index *index = open_index();
+    refresh(index);
+    languages = others;
+    assert_int_equal(refresh(index).n_changed, 2);
+    assert_int_equal(refresh(index).n_changed, 0);
+    languages = ours; /* known: read by these before */
+    assert_int_equal(refresh(index).n_changed, 2);
+    struct index_definitions found;
+    assert_int_equal(index_definitions(index, "two", NULL, 10, &found, NULL), STATUS_OK);
+    assert_int_equal(found.n, 1);
+    index_definitions_deinit(&found);
+    /* None of it was an edit. */
+    bool is_edited = false;
+    assert_int_equal(index_edited(index, 0, 10, note_edit, &is_edited, NULL), STATUS_OK);
+    assert_false(is_edited);
+    write_file("a.c", "int one(void)\n{\n    return 3;\n}\n");
+    assert_int_equal(refresh(index).n_changed, 1);
+    assert_int_equal(index_edited(index, 0, 10, note_edit, &is_edited, NULL), STATUS_OK);
+    assert_true(is_edited);
+    index_close(index);
+    languages_free(others);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -779,6 +827,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_and_places_are_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(imports_follow_plain_rules, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_graph_joins_names, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(another_query_reads_again, set_up, tear_down),
     };
     const char *grammars[] = {"build/lib", NULL}, *tags[] = {"assets/tags", NULL};
     if (languages_new(grammars, tags, &languages, NULL) != STATUS_OK)

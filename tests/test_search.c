@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -364,6 +365,54 @@ static void pending_changes_and_near_files_come_first(void **state)
     search_results_deinit(&results);
 }
 
+/* What was edited since it was indexed first comes before its equals for some hours, and many files at once are no edit. */
+static void recent_edits_come_first(void **state)
+{
+    (void)state;
+    char name[32], text[64];
+    struct timespec now;
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "dir%02d/dev.c", i);
+        snprintf(text, sizeof text, "int setup_device(int x)\n{\n    return x;\n}\nint n%d;\n", i + 100);
+        write_file(name, text);
+    }
+    refresh();
+    struct search_results results = run((struct search_options){.query = "setup_device"});
+    assert_string_not_equal(results.hits[0].path, "dir57/dev.c");
+    search_results_deinit(&results);
+    write_file("dir57/dev.c", "int setup_device(int x)\n{\n    return x;\n}\nint n999;\n");
+    refresh();
+    assert_int_equal(clock_gettime(CLOCK_REALTIME, &now), 0);
+    const int64_t second = 1000000000, now_ns = now.tv_sec * second + now.tv_nsec;
+    static const char *const queries[] = {"setup_device", "setup device", "def:setup_device", "setup_dev"};
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+        results = run((struct search_options){.query = queries[i]});
+        assert_string_equal(results.hits[0].path, "dir57/dev.c");
+        search_results_deinit(&results);
+        results = run((struct search_options){.query = queries[i], .now_ns = now_ns + 24 * 3600 * second});
+        assert_string_not_equal(results.hits[0].path, "dir57/dev.c");
+        search_results_deinit(&results);
+        for (int rank = SEARCH_RANK_FLAT; rank <= SEARCH_RANK_NEAR; rank++) {
+            if (rank == SEARCH_RANK_TEXT)
+                continue; /* its order is that of words alone */
+            results = run((struct search_options){.query = queries[i], .rank = (enum search_rank)rank});
+            assert_string_not_equal(results.hits[0].path, "dir57/dev.c");
+            search_results_deinit(&results);
+        }
+    }
+    for (int i = 0; i < 100; i++) { /* a checkout */
+        snprintf(name, sizeof name, "dir%02d/dev.c", i);
+        snprintf(text, sizeof text, "int setup_device(int x)\n{\n    return x;\n}\nint n%d;\n", i + 300);
+        write_file(name, text);
+    }
+    refresh();
+    results = run((struct search_options){.query = "setup_device"});
+    assert_string_equal(results.hits[0].path, "dir57/dev.c"); /* still: that it was typed stays known */
+    for (size_t i = 1; i < results.n; i++)
+        assert_true(results.hits[i].score < results.hits[0].score);
+    search_results_deinit(&results);
+}
+
 static void an_empty_index_finds_nothing(void **state)
 {
     (void)state;
@@ -387,6 +436,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(scans_find_every_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(changed_files_show_no_wrong_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pending_changes_and_near_files_come_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(recent_edits_come_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_empty_index_finds_nothing, set_up, tear_down),
     };
     const char *grammars[] = {"build/lib", NULL}, *tags[] = {"assets/tags", NULL};
