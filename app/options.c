@@ -451,6 +451,43 @@ static const struct option rows[OPTION_LIMIT] = {
                            .maximum = 1000000,
                            .offset = FIELD(map_tokens),
                            .help = "Tokens at most."},
+    [OPTION_STDIN] = {.name = "stdin",
+                      .kind = OPTION_FLAG,
+                      .section = SECTION_COMMAND,
+                      .initial = "no",
+                      .offset = FIELD(from_stdin),
+                      .help = "Read FILE's text from stdin; what lies there under its name isn't looked at."},
+    [OPTION_BUDGET] = {.name = "budget",
+                       .is_configurable = true,
+                       .kind = OPTION_INTEGER,
+                       .section = SECTION_COMMAND,
+                       .argument = "N",
+                       .initial = "2048",
+                       .minimum = 64,
+                       .maximum = 1000000,
+                       .offset = FIELD(budget),
+                       .help = "Tokens at most before a completion: windows of the file, and pieces from elsewhere."},
+    [OPTION_SOURCES] = {.name = "sources",
+                        .is_configurable = true,
+                        .kind = OPTION_TEXT,
+                        .section = SECTION_COMMAND,
+                        .argument = "LIST",
+                        .initial = "all",
+                        .offset = FIELD(sources_text),
+                        .help = "Where a completion's pieces come from: all, none, or some of definition, similar, "
+                                "change and map, parted by commas."},
+    [OPTION_FIM_FORM] = {.name = "fim-form",
+                         .is_configurable = true,
+                         .kind = OPTION_CHOICE,
+                         .section = SECTION_COMMAND,
+                         .argument = "FORM",
+                         .initial = "auto",
+                         .choices = "auto|plain|seeded",
+                         .offset = FIELD(fim_form),
+                         .help =
+                             "plain: the whole prefix before the suffix, as models are trained. seeded: the last "
+                             "lines behind it, so that typing on re-reads a few tokens. auto: plain, until seeded is "
+                             "measured to be as good."},
 };
 
 /* ---- the table ---- */

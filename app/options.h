@@ -64,6 +64,10 @@ enum option_id {
     OPTION_RANK,
     OPTION_NO_REFRESH,
     OPTION_MAP_TOKENS,
+    OPTION_STDIN,
+    OPTION_BUDGET,
+    OPTION_SOURCES,
+    OPTION_FIM_FORM,
     OPTION_LIMIT, /* number of rows */
 };
 
@@ -111,6 +115,7 @@ enum setting_backend { BACKEND_AUTO, BACKEND_CPU, BACKEND_CUDA };
 enum setting_kv { SETTING_KV_F16, SETTING_KV_Q8_0, SETTING_KV_Q4_0, SETTING_KV_F32 };
 enum setting_draft { DRAFT_AUTO, DRAFT_OFF };
 enum setting_color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+enum setting_fim { FIM_FORM_AUTO, FIM_FORM_PLAIN, FIM_FORM_SEEDED };
 enum setting_format { FORMAT_TEXT, FORMAT_MAN, FORMAT_BASH, FORMAT_ZSH, FORMAT_FISH };
 
 enum setting_origin { ORIGIN_DEFAULT, ORIGIN_CONFIG, ORIGIN_ENVIRONMENT, ORIGIN_COMMAND_LINE };
@@ -179,6 +184,10 @@ struct settings {
     int rank; /* enum search_rank */
     bool no_refresh;
     int64_t map_tokens;
+    bool from_stdin;
+    int64_t budget;           /* tokens of a completion's prompt */
+    const char *sources_text; /* words parted by commas: place_sources */
+    int fim_form;             /* enum setting_fim */
 };
 
 const struct option *option_row(enum option_id id);
