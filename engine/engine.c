@@ -197,6 +197,7 @@ void engine_close(struct engine *engine)
     thread_pool_free(engine->pool);
     model_info_free(engine->info);
     chat_template_free(engine->chat);
+    piece_order_free(engine->pieces);
     tokenizer_free(engine->tokenizer);
     model_close(engine->model);
     free(engine->bos);
@@ -320,6 +321,13 @@ void engine_decode(const struct engine *engine, const int32_t *ids, size_t n, bo
 struct slice engine_piece(const struct engine *engine, int32_t id, bool special)
 {
     return tokenizer_piece(engine->tokenizer, id, special);
+}
+
+enum status engine_piece_order(struct engine *engine, const struct piece_order **out, struct error *error)
+{
+    enum status status = engine->pieces ? STATUS_OK : piece_order_new(engine, &engine->pieces, error);
+    *out = engine->pieces;
+    return status;
 }
 
 bool engine_token_is_end(const struct engine *engine, int32_t id)

@@ -17,6 +17,7 @@
 
 #include "engine/base.h"
 #include "engine/chat.h"
+#include "engine/grammar.h"
 #include "engine/sampler.h"
 #include "engine/stream.h"
 
