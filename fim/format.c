@@ -105,6 +105,11 @@ static const struct comment *comment_of(struct slice path)
     return &usual;
 }
 
+const char *fim_line_comment(struct slice path)
+{
+    return comment_of(path)->begin;
+}
+
 /* The line that says what file follows.  A path that holds a line's end still makes one line. */
 static void append_path(const struct fim_format *format, struct slice path, struct buffer *out)
 {

@@ -75,6 +75,9 @@ enum status fim_format_render(const struct engine *engine, const struct fim_form
 enum status fim_format_render_file(const struct engine *engine, const struct fim_format *format,
                                    const struct fim_file *file, struct tokens *out, struct error *error);
 
+/* What a comment that fills a line begins with in files of that name: "// ", "# ", "-- "... */
+const char *fim_line_comment(struct slice path);
+
 /* Generation is over with this token: one that ends texts, or a mark of the form. */
 bool fim_format_ends(const struct engine *engine, const struct fim_format *format, int32_t id);
 

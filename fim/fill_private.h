@@ -1,0 +1,56 @@
+/* fill_private: what fill.c and fill_rank.c share. */
+#ifndef FATHOM_FIM_FILL_PRIVATE_H
+#define FATHOM_FIM_FILL_PRIVATE_H
+
+#include "fim/fill.h"
+#include "fim/scan.h"
+
+/* One way, while it is followed. */
+struct branch {
+    struct session *session;
+    bool is_fork; /* close it */
+    bool is_given_up;
+    struct heal heal;
+    struct tokens ids; /* behind the prompt; the session has n_appended of them */
+    double *logprobs;  /* (ids.n) */
+    size_t n_appended;
+    struct buffer text; /* what the ids spell, without what was taken back */
+    double own;
+    int32_t next;
+    enum fim_stop stop;
+    size_t end; /* of text, what counts */
+};
+
+struct fill {
+    const struct engine *engine;
+    const struct fim_format *format;
+    const struct healer *healer;
+    struct slice heal, suffix;
+    const struct fim_place *place;
+    const struct fim_fill_options *options;
+    int32_t n_vocab;
+    size_t n_prompt;
+    struct branch branches[FIM_WAYS_MOST];
+    size_t n_branches, n_decoded;
+    struct sampler *sampler; /* of the first way */
+    float *masked;           /* (n_vocab) */
+};
+
+/* Of a way's log-probability by token, of their sum, and of the suffix's by token. */
+#define FIM_WEIGHT_OWN    1.0
+#define FIM_WEIGHT_SUM    0.0
+#define FIM_WEIGHT_SUFFIX 1.0
+
+/* ---- fill.c ---- */
+
+/* One token more for each of the sessions, in one batch. */
+enum status fill_append(struct fill *fill, struct session *const *sessions, const int32_t *ids, size_t n,
+                        struct error *error);
+bool fill_is_late(const struct fill *fill);
+
+/* ---- fill_rank.c ---- */
+
+/* What the branches came to, best first. */
+enum status fill_rank(struct fill *fill, struct fim_ways *out, struct error *error);
+
+#endif

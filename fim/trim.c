@@ -1,0 +1,205 @@
+/* trim: see trim.h. */
+#include "fim/trim.h"
+
+#include <string.h>
+
+#include "fim/scan.h"
+
+enum { TELLING = 4 /* bytes that are no white space: fewer may stand twice by chance */ };
+
+static struct slice text_of(const struct buffer *middle)
+{
+    return (struct slice){buffer_text(middle), middle->size};
+}
+
+static void cut_at(struct buffer *middle, size_t size)
+{
+    if (size >= middle->size)
+        return;
+    middle->size = size;
+    middle->data[size] = 0;
+}
+
+/* Brackets open behind the text, counted from its beginning: the least that it came to on the way, too. */
+static int least_depth(const struct fim_place *place, struct slice text)
+{
+    struct scan scan = {.has_hash_comments = place->has_hash_comments};
+    int least = 0;
+    for (size_t i = 0; i < text.size;) {
+        i += scan_step(&scan, text.data, text.size, i);
+        least = scan.depth < least ? scan.depth : least;
+    }
+    return least;
+}
+
+/* ---- the beginning ---- */
+
+static void trim_head(const struct fim_place *place, struct buffer *middle)
+{
+    struct slice before = slice_trim(place->before), text = text_of(middle);
+    size_t blank = 0;
+    while (blank < text.size && byte_is_space(text.data[blank]))
+        blank++;
+    struct slice rest = {text.data + blank, text.size - blank};
+    if (before.size >= TELLING && slice_begins(rest, before))
+        buffer_remove_front(middle, blank + before.size);
+}
+
+/* ---- repeated lines ---- */
+
+static void trim_repeated(struct buffer *middle)
+{
+    struct slice text = text_of(middle), last[3] = {{0}};
+    size_t next, n = 0;
+    for (size_t at = 0; at < text.size; at = next, n++) {
+        struct slice line = slice_trim_end(line_at(text, at, &next));
+        bool is_telling = slice_trim(line).size >= TELLING;
+        bool is_twice = n > 1 && is_telling && slice_same(line, last[0]);
+        bool is_pair = n > 3 && is_telling && slice_same(line, last[1]) && slice_same(last[0], last[2]);
+        if (is_twice || is_pair) {
+            /* a pair's first line stands right before */
+            size_t end = is_twice ? at : (size_t)(last[0].data - text.data);
+            cut_at(middle, end ? end - 1 : 0);
+            return;
+        }
+        last[2] = last[1];
+        last[1] = last[0];
+        last[0] = line;
+    }
+}
+
+/* ---- the end ---- */
+
+/* The rest of the cursor's line stands at the end, too: all of it, or its beginning. */
+static void trim_rest(const struct fim_place *place, struct buffer *middle)
+{
+    struct slice rest = slice_trim(place->rest), text = slice_trim_end(text_of(middle));
+    size_t most = rest.size < text.size ? rest.size : text.size;
+    for (size_t n = most; n > 0; n--) {
+        struct slice head = {rest.data, n}, kept = {text.data, text.size - n};
+        if (!slice_ends(text, head))
+            continue;
+        bool splits_word = kept.size && byte_is_word(kept.data[kept.size - 1]) && byte_is_word(*head.data);
+        bool halves_word = n < rest.size && byte_is_word(rest.data[n]) && byte_is_word(rest.data[n - 1]);
+        /* Brackets that the middle opened are its own to close. */
+        bool is_own = byte_closes(*head.data) && least_depth(place, text) >= 0;
+        if (splits_word || halves_word || is_own)
+            continue;
+        cut_at(middle, kept.size);
+        return;
+    }
+}
+
+/* text is how the suffix begins, line by line without their white space. */
+static bool leads_suffix(struct slice text, struct slice suffix)
+{
+    size_t i = 0, k = 0, next;
+    while (i < text.size) {
+        struct slice line = slice_trim(line_at(text, i, &next)), other = {0};
+        i = next;
+        if (!line.size)
+            continue;
+        for (; k < suffix.size && !other.size; k = next)
+            other = slice_trim(line_at(suffix, k, &next));
+        if (!slice_same(line, other))
+            return false;
+    }
+    return true;
+}
+
+static size_t n_telling(struct slice text)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text.size; i++)
+        n += !byte_is_space(text.data[i]);
+    return n;
+}
+
+/* The suffix's first lines stand at the end, too. */
+static void trim_lines(const struct fim_place *place, struct slice suffix, struct buffer *middle)
+{
+    struct slice text = slice_trim_end(text_of(middle));
+    size_t next;
+    bool has_text = slice_trim(place->before).size > 0;
+    for (size_t at = 0; at < text.size; at = next) {
+        line_at(text, at, &next);
+        struct slice tail = {text.data + at, text.size - at};
+        if ((at == 0 && has_text) || !leads_suffix(tail, suffix))
+            continue;
+        if (n_telling(tail) < TELLING && least_depth(place, text) >= 0)
+            continue;
+        cut_at(middle, at);
+        return;
+    }
+}
+
+static void use_crlf(struct buffer *middle)
+{
+    struct buffer out = {0};
+    for (size_t i = 0; i < middle->size; i++) {
+        if (middle->data[i] == '\n' && (i == 0 || middle->data[i - 1] != '\r'))
+            buffer_append_byte(&out, '\r');
+        buffer_append_byte(&out, middle->data[i]);
+    }
+    out.failed = out.failed || middle->failed;
+    buffer_deinit(middle);
+    *middle = out;
+}
+
+void fim_trim(const struct fim_place *place, struct slice suffix, struct buffer *middle)
+{
+    trim_head(place, middle);
+    trim_repeated(middle);
+    if (slice_trim(place->rest).size) {
+        trim_rest(place, middle);
+    } else {
+        trim_lines(place, suffix, middle);
+        cut_at(middle, slice_trim_end(text_of(middle)).size);
+    }
+    if (place->has_crlf)
+        use_crlf(middle);
+    if (!slice_trim(text_of(middle)).size)
+        cut_at(middle, 0);
+}
+
+/* ---- syntax ---- */
+
+/* The next shorter beginning that may be good: without its last line, or its last word or mark. */
+static size_t shorter(struct slice text, size_t size)
+{
+    size_t line = size;
+    while (line > 0 && text.data[line - 1] != '\n')
+        line--;
+    if (line > 0)
+        return slice_trim_end((struct slice){text.data, line}).size;
+    if (size == 0)
+        return 0;
+    bool is_word = byte_is_word(text.data[--size]);
+    while (is_word && size > 0 && byte_is_word(text.data[size - 1]))
+        size--;
+    return slice_trim_end((struct slice){text.data, size}).size;
+}
+
+long fim_cut_back(const struct fim_place *place, const struct fim_syntax *syntax, struct buffer *middle)
+{
+    enum { TRIES = 40 };
+    (void)place;
+    if (!syntax || !syntax->errors)
+        return -1;
+    long without = syntax->errors(syntax->context, "", 0);
+    long errors = syntax->errors(syntax->context, buffer_text(middle), middle->size);
+    struct slice text = text_of(middle);
+    size_t size = text.size;
+    if (without < 0 || errors < 0)
+        return -1;
+    for (int i = 0; i < TRIES && errors > without && size > 0; i++) {
+        size = shorter(text, size);
+        errors = syntax->errors(syntax->context, text.data, size);
+    }
+    if (errors > without) {
+        size = 0;
+        errors = without;
+    }
+    cut_at(middle, size);
+    return errors;
+}
