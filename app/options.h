@@ -65,6 +65,9 @@ enum option_id {
     OPTION_NO_REFRESH,
     OPTION_MAP_TOKENS,
     OPTION_STDIN,
+    OPTION_ALTERNATIVES,
+    OPTION_DEADLINE,
+    OPTION_CONTINUE_ONLY,
     OPTION_BUDGET,
     OPTION_SOURCES,
     OPTION_FIM_FORM,
@@ -185,6 +188,9 @@ struct settings {
     bool no_refresh;
     int64_t map_tokens;
     bool from_stdin;
+    int64_t alternatives;
+    double deadline;          /* milliseconds; 0: none */
+    bool continue_only;       /* complete as a plain continuation */
     int64_t budget;           /* tokens of a completion's prompt */
     const char *sources_text; /* words parted by commas: place_sources */
     int fim_form;             /* enum setting_fim */

@@ -38,6 +38,20 @@ static enum status branch_fork(const struct branch *from, size_t n_most, struct 
     return status;
 }
 
+/* A text that shall end it. */
+static void find_stops(const struct fill *fill, struct branch *branch)
+{
+    for (size_t i = 0; i < fill->options->n_stops; i++) {
+        const char *stop = fill->options->stops[i];
+        const char *found = *stop ? memmem(buffer_text(&branch->text), branch->text.size, stop, strlen(stop)) : NULL;
+        size_t at = found ? (size_t)(found - branch->text.data) : branch->end;
+        if (found && (!branch->stop || at < branch->end)) {
+            branch->stop = FIM_STOP_END;
+            branch->end = at;
+        }
+    }
+}
+
 /* Token id is the branch's next: its text grows, and may be at its end. */
 static void branch_take(struct fill *fill, struct branch *branch, int32_t id, double logprob)
 {
@@ -63,6 +77,7 @@ static void branch_take(struct fill *fill, struct branch *branch, int32_t id, do
         branch->stop = FIM_STOP_BLOCK;
         branch->end = end;
     }
+    find_stops(fill, branch);
     if (!branch->stop && branch->ids.n >= fill->options->n_predict) {
         branch->stop = FIM_STOP_LIMIT;
         branch->end = branch->text.size;
@@ -240,7 +255,8 @@ static enum status follow(struct fill *fill, struct error *error)
 {
     enum status status = STATUS_OK;
     for (size_t step = 0; !status && is_going_on(fill); step++) {
-        if (fill->options->cancel && atomic_load(fill->options->cancel))
+        if ((fill->options->cancel && atomic_load(fill->options->cancel)) ||
+            (fill->options->between && !fill->options->between(fill->options->context)))
             return error_set(error, STATUS_CANCELLED, "cancelled");
         if (fill_is_late(fill)) {
             stop_all(fill, FIM_STOP_DEADLINE);

@@ -27,9 +27,12 @@ struct fim_fill_options {
     bool asks_suffix;                /* rank by what the suffix's first tokens say */
     size_t n_suffix;                 /* so many of them; 0: FIM_SUFFIX_TOKENS */
     const struct fim_syntax *syntax; /* may be NULL */
-    const atomic_bool *cancel;       /* may be NULL */
-    /* May be NULL.  The first way's first token is there. */
+    const char *const *stops;        /* texts that end a middle, and don't belong to it */
+    size_t n_stops;
+    const atomic_bool *cancel; /* may be NULL */
+    /* May be NULL.  The first way's first token is there; a batch of tokens is about to be evaluated (false cancels). */
     void (*on_first)(void *context);
+    bool (*between)(void *context);
     void *context;
 };
 

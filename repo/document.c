@@ -394,3 +394,50 @@ size_t document_scopes(struct document *document, uint32_t at, struct definition
         }
     return n;
 }
+
+/* ---- errors and ends ---- */
+
+static const TSSymbol ERROR_SYMBOL = (TSSymbol)-1; /* of every grammar */
+
+long document_count_errors(const struct document *document)
+{
+    if (!document->tree)
+        return -1;
+    long n = 0;
+    TSTreeCursor cursor = ts_tree_cursor_new(ts_tree_root_node(document->tree));
+    for (bool is_done = false; !is_done;) {
+        TSNode node = ts_tree_cursor_current_node(&cursor);
+        n += ts_node_symbol(node) == ERROR_SYMBOL || ts_node_is_missing(node);
+        if (ts_node_has_error(node) && ts_tree_cursor_goto_first_child(&cursor))
+            continue;
+        while (!ts_tree_cursor_goto_next_sibling(&cursor) && !is_done)
+            is_done = !ts_tree_cursor_goto_parent(&cursor);
+    }
+    ts_tree_cursor_delete(&cursor);
+    return n;
+}
+
+/* It ends by a token that is its own, is there, and is a bracket or a word. */
+static bool has_own_end(const struct document *document, TSNode node)
+{
+    uint32_t n = ts_node_child_count(node);
+    TSNode last = n > 1 ? ts_node_child(node, n - 1) : node;
+    if (n < 2 || ts_node_is_named(last) || ts_node_is_missing(last) || ts_node_has_error(node))
+        return false;
+    const char *text = document->text.data + ts_node_start_byte(last);
+    char first = ts_node_end_byte(last) > ts_node_start_byte(last) ? *text : 0;
+    return first == '}' || first == ')' || first == ']' || (first >= 'a' && first <= 'z');
+}
+
+bool document_closes(const struct document *document, uint32_t at, uint32_t *end)
+{
+    if (!document->tree || at >= document->text.size)
+        return false;
+    TSNode node = ts_node_descendant_for_byte_range(ts_tree_root_node(document->tree), at, at);
+    for (; !ts_node_is_null(node); node = ts_node_parent(node))
+        if (ts_node_start_byte(node) < at && ts_node_end_byte(node) > at && has_own_end(document, node)) {
+            *end = ts_node_end_byte(node);
+            return true;
+        }
+    return false;
+}

@@ -153,4 +153,11 @@ enum status document_highlight(struct document *document, uint32_t begin, uint32
 /* The enclosing definitions of a byte, innermost first (parent is -1).  At most max; returns the number. */
 size_t document_scopes(struct document *document, uint32_t at, struct definition *scopes, size_t max);
 
+/* Places of the text that its language's grammar doesn't understand, and tokens that it misses there; < 0 where there is no
+ * grammar for it. */
+long document_count_errors(const struct document *document);
+/* The innermost node around a byte that ends by a word or mark of its own (`end`, `fi`, `}`) before the text does: true
+ * with where it ends. */
+bool document_closes(const struct document *document, uint32_t at, uint32_t *end);
+
 #endif
