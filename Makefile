@@ -88,7 +88,7 @@ $(BUILD)/.objects: FORCE
 
 # ---- what a person calls ----
 
-.PHONY: run model grammars deps deps-test test data synth bench bench-draft peer check-tags eval-search debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
+.PHONY: run model grammars deps deps-test test data synth bench bench-draft peer check-tags eval-search eval-fim debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
 AGAIN   = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 MODELS  = "$${XDG_DATA_HOME:-$$HOME/.local/share}/fathom/models"
 DATA    = build/test-data
@@ -133,6 +133,10 @@ eval-search: all # how often search finds what real changes needed, against BM25
 	@$(PYTHON) tools/fetch.py grammars build/lib
 	@$(PYTHON) tools/fetch.py changes $(DATA)/changes
 	@FATHOM_PROGRAM=$(BUILD)/fathom $(PYTHON) tests/eval_search.py $(DATA)/changes $(ARGS)
+eval-fim: data all $(BUILD)/tests/tools/complete # how well holes in others' code are filled, and what each source of context is worth: MODEL=FILE.gguf|repeat (ARGS='--holes 60 --variants all,none')
+	@$(PYTHON) tools/fetch.py changes $(DATA)/changes
+	@$(if $(filter-out repeat,$(MODEL)),,$(PYTHON) tests/make_repeat_model.py $(DATA)/models/SmolLM2-135M-Instruct.Q4_1.gguf $(BUILD)/repeat.gguf)
+	@$(PYTHON) tests/eval_fim.py '$(BUILD)/tests/tools/complete build/lib assets/tags' $(if $(filter-out repeat,$(MODEL)),$(MODEL),$(BUILD)/repeat.gguf) $(DATA)/changes $(BUILD)/eval-fim.json $(ARGS)
 debug: # an unoptimised build for a debugger, in build/debug
 	$(AGAIN) BUILD=build/debug CFLAGS='-O0 -g3' all
 asan tsan: data deps-test # the tests under AddressSanitizer and UBSan, or under ThreadSanitizer
