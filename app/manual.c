@@ -26,7 +26,7 @@ const struct manual_row manual_variables[] = {
 const struct manual_row manual_files[] = {
     {"$XDG_CONFIG_HOME/fathom/config", "The configuration; fathom help config says what it holds."},
     {"$XDG_DATA_HOME/fathom/models", "Models: GGUF files, known by their names without .gguf."},
-    {"$XDG_STATE_HOME/fathom", "Conversations that were saved."},
+    {"$XDG_STATE_HOME/fathom", "Conversations that were saved, and what of repositories is trusted."},
     {NULL, NULL},
 };
 

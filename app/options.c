@@ -254,6 +254,24 @@ static const struct option rows[OPTION_LIMIT] = {
                       .help =
                           "No cursor movement and no colour, lines are only ever added: for screen readers and dumb "
                           "terminals."},
+    [OPTION_IGNORE] = {.name = "ignore",
+                       .is_configurable = true,
+                       .kind = OPTION_TEXT,
+                       .section = SECTION_INDEX,
+                       .argument = "PATTERNS",
+                       .offset = FIELD(ignore),
+                       .help = "Paths that are not to be indexed: patterns in .gitignore's syntax, parted by spaces. A "
+                               "repository's .fathomignore says the same once it is trusted (fathom trust)."},
+    [OPTION_MAX_FILE] = {.name = "max-file",
+                         .is_configurable = true,
+                         .kind = OPTION_INTEGER,
+                         .section = SECTION_INDEX,
+                         .argument = "KIB",
+                         .initial = "1024",
+                         .minimum = 1,
+                         .maximum = 65536,
+                         .offset = FIELD(max_file),
+                         .help = "Larger files are not indexed."},
     [OPTION_HELP] = {.name = "help",
                      .letter = 'h',
                      .kind = OPTION_FLAG,
@@ -512,6 +530,24 @@ static const struct option rows[OPTION_LIMIT] = {
                              "plain: the whole prefix before the suffix, as models are trained. seeded: the last "
                              "lines behind it, so that typing on re-reads a few tokens. auto: plain, until seeded is "
                              "measured to be as good."},
+    [OPTION_YES] = {.name = "yes",
+                    .kind = OPTION_FLAG,
+                    .section = SECTION_COMMAND,
+                    .initial = "no",
+                    .offset = FIELD(yes),
+                    .help = "Accept without asking."},
+    [OPTION_REVOKE] = {.name = "revoke",
+                       .kind = OPTION_FLAG,
+                       .section = SECTION_COMMAND,
+                       .initial = "no",
+                       .offset = FIELD(revoke),
+                       .help = "Take back all that was accepted of this repository."},
+    [OPTION_WATCH] = {.name = "watch",
+                      .kind = OPTION_FLAG,
+                      .section = SECTION_COMMAND,
+                      .initial = "no",
+                      .offset = FIELD(watch),
+                      .help = "Stay, and keep the index right as files change: a line for each refresh, until Ctrl-C."},
 };
 
 /* ---- the table ---- */
@@ -523,7 +559,7 @@ const struct option *option_row(enum option_id id)
 
 const char *option_section_name(enum option_section section)
 {
-    static const char *const names[SECTION_LIMIT] = {"model", "sampling", "chat", "output", "command"};
+    static const char *const names[SECTION_LIMIT] = {"model", "sampling", "chat", "output", "index", "command"};
     return names[section];
 }
 

@@ -37,6 +37,8 @@ enum option_id {
     OPTION_QUIET,
     OPTION_COLOR,
     OPTION_PLAIN,
+    OPTION_IGNORE,
+    OPTION_MAX_FILE,
     OPTION_HELP,
     OPTION_VERSION,
     /* Of single commands. */
@@ -71,6 +73,9 @@ enum option_id {
     OPTION_BUDGET,
     OPTION_SOURCES,
     OPTION_FIM_FORM,
+    OPTION_YES,
+    OPTION_REVOKE,
+    OPTION_WATCH,
     OPTION_LIMIT, /* number of rows */
 };
 
@@ -85,7 +90,15 @@ enum option_kind {
     OPTION_NUMBERS,       /* struct number_list: non-negative integers parted by commas or white space */
 };
 
-enum option_section { SECTION_MODEL, SECTION_SAMPLING, SECTION_CHAT, SECTION_OUTPUT, SECTION_COMMAND, SECTION_LIMIT };
+enum option_section {
+    SECTION_MODEL,
+    SECTION_SAMPLING,
+    SECTION_CHAT,
+    SECTION_OUTPUT,
+    SECTION_INDEX,
+    SECTION_COMMAND,
+    SECTION_LIMIT
+};
 
 struct option {
     const char *name;     /* the long one, without dashes; also the configuration key */
@@ -165,6 +178,10 @@ struct settings {
     bool json, quiet, plain, help, version;
     int color; /* enum setting_color */
 
+    /* index */
+    const char *ignore; /* patterns parted by white space; NULL: none */
+    int64_t max_file;   /* KiB */
+
     /* single commands */
     const char *prompt; /* -p: "-" takes it from stdin */
     bool special;
@@ -187,6 +204,7 @@ struct settings {
     int rank; /* enum search_rank */
     bool no_refresh;
     int64_t map_tokens;
+    bool yes, revoke, watch;
     bool from_stdin;
     int64_t alternatives;
     double deadline;          /* milliseconds; 0: none */

@@ -12,9 +12,9 @@
 #include "app/assets.h"
 #include "app/machine.h"
 #include "app/models.h"
+#include "app/trust.h"
 
-/* Appends $XDG_CACHE_HOME/fathom after making it. */
-static enum status make_cache_folder(struct buffer *out, struct error *error)
+enum status project_cache_folder(struct buffer *out, struct error *error)
 {
     enum status status = xdg_folder("XDG_CACHE_HOME", ".cache", out, error);
     buffer_append_text(out, "/fathom");
@@ -65,20 +65,45 @@ static enum status open_languages(struct languages **out, struct error *error)
     return status;
 }
 
+enum status project_read_ignore(const struct settings *settings, struct repo *repo, struct buffer *out,
+                                bool *is_untrusted, struct error *error)
+{
+    struct trust_file file;
+    for (const char *at = settings->ignore ? settings->ignore : ""; *at; at++) {
+        bool is_gap = strchr(" \t\r\n", *at) && (at == settings->ignore || at[-1] != '\\');
+        buffer_append_byte(out, is_gap ? '\n' : *at);
+    }
+    if (out->size)
+        buffer_append_byte(out, '\n');
+    /* One that can't be read isn't in force, as one that isn't trusted; fathom trust says why. */
+    enum status status = trust_read(repo, 0, &file, NULL);
+    *is_untrusted = status == STATUS_OK ? file.is_there && !file.is_trusted : status != STATUS_MEMORY;
+    if (status == STATUS_MEMORY)
+        return error_set(error, status, "out of memory");
+    if (status == STATUS_OK && file.is_trusted)
+        buffer_append(out, buffer_text(&file.text), file.text.size);
+    if (status == STATUS_OK)
+        trust_file_deinit(&file);
+    return buffer_status(out, error);
+}
+
 enum status project_open(const struct command_context *context, const char *path, struct project *project,
                          struct error *error)
 {
     struct buffer folder = {0};
-    *project = (struct project){.n_threads = (int)context->settings->threads};
+    *project = (struct project){.n_threads = (int)context->settings->threads,
+                                .large = (uint64_t)context->settings->max_file << 10};
     if (project->n_threads < 1)
         project->n_threads = machine_processors();
     if (project->n_threads < 1)
         project->n_threads = 1;
     enum status status = repo_open(path ? path : ".", &project->repo, error);
     if (status == STATUS_OK)
+        status = project_read_ignore(context->settings, project->repo, &project->ignore, &project->is_untrusted, error);
+    if (status == STATUS_OK)
         status = open_languages(&project->languages, error);
     if (status == STATUS_OK)
-        status = make_cache_folder(&folder, error);
+        status = project_cache_folder(&folder, error);
     if (status == STATUS_OK)
         status = index_open(buffer_text(&folder), repo_root(project->repo), &project->index, error);
     buffer_deinit(&folder);
@@ -90,6 +115,7 @@ enum status project_open(const struct command_context *context, const char *path
 void project_close(struct project *project)
 {
     index_close(project->index);
+    buffer_deinit(&project->ignore);
     if (project->languages)
         languages_free(project->languages);
     if (project->repo)
@@ -104,7 +130,7 @@ static void prune(const struct project *project)
     struct buffer folder = {0};
     struct statvfs about;
     uint64_t n_removed;
-    if (make_cache_folder(&folder, NULL) == STATUS_OK && statvfs(buffer_text(&folder), &about) == 0) {
+    if (project_cache_folder(&folder, NULL) == STATUS_OK && statvfs(buffer_text(&folder), &about) == 0) {
         uint64_t tenth = (uint64_t)about.f_bavail * about.f_frsize / 10;
         (void)index_prune(buffer_text(&folder), tenth < most ? tenth : most, project->index, &n_removed, NULL);
     }
@@ -117,6 +143,8 @@ enum status project_refresh(const struct command_context *context, struct projec
     struct index_report unused;
     struct index_options options = {.languages = project->languages,
                                     .n_threads = project->n_threads,
+                                    .ignore = project->ignore.size ? project->ignore.data : NULL,
+                                    .large = project->large,
                                     .cancel = context->cancel,
                                     .progress = progress_update,
                                     .context = context->progress};

@@ -10,6 +10,9 @@ struct project {
     struct languages *languages;
     struct index *index;
     int n_threads;
+    struct buffer ignore; /* what isn't to be indexed: the user's patterns, then the repository's if they are trusted */
+    uint64_t large;       /* bytes */
+    bool is_untrusted;    /* the repository has a .fathomignore that isn't in force */
 };
 
 /* The repository (or plain folder) that path lies in, "." where NULL; its index in $XDG_CACHE_HOME/fathom (mode 0700),
@@ -17,6 +20,13 @@ struct project {
 enum status project_open(const struct command_context *context, const char *path, struct project *project,
                          struct error *error);
 void project_close(struct project *project); /* zeroed is fine */
+
+/* Appends the folder that indexes lie in, after making it. */
+enum status project_cache_folder(struct buffer *out, struct error *error);
+
+/* What isn't to be indexed, by the settings and by a .fathomignore that is trusted now; appends lines. */
+enum status project_read_ignore(const struct settings *settings, struct repo *repo, struct buffer *out,
+                                bool *is_untrusted, struct error *error);
 
 /* Brings the index up to date, with progress, until Ctrl-C.  report may be NULL. */
 enum status project_refresh(const struct command_context *context, struct project *project, struct index_report *report,

@@ -169,14 +169,16 @@ enum status store_open(const char *folder, struct store **out, struct error *err
         return status == STATUS_OK ? error_set(error, STATUS_MEMORY, "out of memory") : status;
     }
     store->path = path.data;
-    /* The log and the shared index take the mode of the database, so it is made here and not by SQLite. */
-    int fd = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
+    /* The log and the shared index take the mode of the database, so it is made here and not by SQLite.  One that is there
+     * isn't opened: closing it again would drop the locks of this process's other connections. */
+    int fd = open(store->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno != EEXIST) {
         status = error_set(error, STATUS_IO, "%s: %s", store->path, strerror(errno));
         store_close(store);
         return status;
     }
-    close(fd);
+    if (fd >= 0)
+        close(fd);
     if (sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
         status = store->db ? fail(store, error) : error_set(error, STATUS_MEMORY, "out of memory");
     else

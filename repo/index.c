@@ -251,11 +251,14 @@ static enum status check_database(struct index *index, struct error *error)
 
 static enum status open_database(struct index *index, struct error *error)
 {
-    /* Its mode is the one of the files that SQLite puts beside it. */
-    int fd = open(buffer_text(&index->path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
+    /* Its mode is the one of the files that SQLite puts beside it.  One that is there isn't opened: to close it again would
+     * drop the locks that this process's other connections hold on it, and the next process to close would think itself
+     * the last and take the log away from under them. */
+    int fd = open(buffer_text(&index->path), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno != EEXIST)
         return error_set(error, STATUS_IO, "%s: %s", buffer_text(&index->path), strerror(errno));
-    close(fd);
+    if (fd >= 0)
+        close(fd);
     if (sqlite3_open_v2(buffer_text(&index->path), &index->database, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
         return index->database ? index_failed(index, error) : error_set(error, STATUS_MEMORY, "out of memory");
     sqlite3_busy_timeout(index->database, 30000);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,12 +67,26 @@ static enum status open_fail(int code, const char *path, struct error *error)
 /* ---- opening ---- */
 
 /* libgit2 must be told which extensions of a repository we can live with: these change where configuration lies and
- * which objects are there, not what an object is.  What it was told, it keeps until it is shut down. */
+ * which objects are there, not what an object is.  What it was told, it keeps until it is shut down; it is told once,
+ * before another thread may read it. */
+static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static int library_open(void)
 {
     const char *known[] = {"worktreeconfig", "partialclone", "preciousobjects"};
+    pthread_mutex_lock(&library_lock);
     int count = git_libgit2_init();
-    return count < 0 ? count : git_libgit2_opts(GIT_OPT_SET_EXTENSIONS, known, sizeof known / sizeof *known);
+    if (count == 1)
+        count = git_libgit2_opts(GIT_OPT_SET_EXTENSIONS, known, sizeof known / sizeof *known);
+    pthread_mutex_unlock(&library_lock);
+    return count;
+}
+
+static void library_close(void)
+{
+    pthread_mutex_lock(&library_lock);
+    git_libgit2_shutdown();
+    pthread_mutex_unlock(&library_lock);
 }
 
 static char *resolved(const char *path)
@@ -160,7 +175,7 @@ enum status repo_open(const char *path, struct repo **out, struct error *error)
         enum status failed =
             code < 0 ? repo_git_fail(code, path, error) : error_set(error, STATUS_MEMORY, "out of memory");
         if (code >= 0)
-            git_libgit2_shutdown();
+            library_close();
         free(repo);
         return failed;
     }
@@ -200,7 +215,7 @@ void repo_free(struct repo *repo)
     free(repo->git_folder);
     free(repo->common_folder);
     pthread_mutex_destroy(&repo->lock);
-    git_libgit2_shutdown();
+    library_close();
     free(repo);
 }
 

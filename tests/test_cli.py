@@ -240,7 +240,7 @@ def options_stand_anywhere():
 
 @test
 def words_of_later_versions_are_unknown():
-    for word in ("complete", "context", "review", "commit", "serve", "pull", "trust", "hook"):
+    for word in ("review", "commit", "serve", "pull", "hook"):
         fails(run(word), 2, "no such command")
 
 
