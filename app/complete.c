@@ -170,6 +170,8 @@ static enum status build_prompt(struct run *run)
     if (status)
         return status;
     prompt.prefix.size -= n_cut;
+    if (run->request->plain && !completer->format.has_marks)
+        prompt.suffix = (struct slice){"", 0};
     run->heal = (struct slice){prompt.prefix.data + prompt.prefix.size, n_cut};
     size_t most = n_ctx > n_answer + FIM_BUDGET_LEAST ? n_ctx - n_answer : n_ctx / 2;
     if (!prompt.budget)

@@ -30,13 +30,14 @@ static const struct family {
 struct fim_format fim_format_of(const struct engine *engine)
 {
     const struct fim_marks *marks = engine_fim_marks(engine);
-    struct fim_format format = {.family = FIM_NONE, .name = "none", .marks = *marks};
+    struct fim_format format = {.family = FIM_NONE, .name = "none", .is_suffix_first = true, .marks = *marks};
     if (!engine_info(engine)->has_fim) {
         format.marks.prefix = format.marks.suffix = format.marks.middle = -1;
         format.marks.repository = format.marks.separator = -1;
         return format;
     }
     struct slice mark = engine_piece(engine, marks->prefix, true);
+    format.is_suffix_first = false;
     format.family = FIM_OTHER;
     format.name = "other";
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
@@ -153,7 +154,8 @@ enum status fim_format_render_file(const struct engine *engine, const struct fim
 {
     struct buffer text = {0};
     append_mark(format->marks.separator, out);
-    append_path(format, file->path, &text);
+    if (file->path.size)
+        append_path(format, file->path, &text);
     buffer_append(&text, file->text.data, file->text.size);
     if (file->text.size && file->text.data[file->text.size - 1] != '\n')
         buffer_append_byte(&text, '\n');
@@ -213,8 +215,13 @@ static enum status render_prefix(const struct engine *engine, const struct fim_f
 static enum status render_suffix(const struct engine *engine, const struct fim_format *format,
                                  const struct fim_parts *parts, struct tokens *out, struct error *error)
 {
-    if (!format->has_marks)
-        return STATUS_OK;
+    if (!format->has_marks) {
+        /* The rest of the cursor's line alone would say nothing. */
+        const char *line = parts->suffix.size ? memchr(parts->suffix.data, '\n', parts->suffix.size) : NULL;
+        size_t at = line ? (size_t)(line + 1 - parts->suffix.data) : parts->suffix.size;
+        struct fim_file file = {parts->path, {parts->suffix.data + at, parts->suffix.size - at}};
+        return file.text.size ? fim_format_render_file(engine, format, &file, out, error) : STATUS_OK;
+    }
     append_mark(format->marks.suffix, out);
     return append_text(engine, parts->suffix.data, parts->suffix.size, out, error);
 }

@@ -6,10 +6,15 @@
  *   starcoder         <fim_prefix> path P <fim_suffix> S <fim_middle> M                 <file_sep> path, text
  *   codellama, glm    <PRE> P <SUF> S <MID> M                                           comment, text: the beginning of P
  *   codestral, seed   <SUF> S <PRE> P (<MID>) M                                         comment, text: the beginning of P
- *   none              P M: the model continues; fim/infill.h looks for what leads to S  comment, text
+ *   none              S P M, S as though it were another file's: see below              comment, text
  *
  * (The forms of the families are those of their papers and model cards; of StarCoder2 the paper's section on repository
  * context, by which the path stands behind the prefix mark.)
+ *
+ * A model that was taught none of it goes on from what stands before.  It is shown what stands behind the hole all the same, from
+ * the next line on and before everything else: which names there are and how lines look there is worth more than that it
+ * isn't in its place (70 holes, default model: edit similarity 0.500 without, 0.545 with).  fim/fill.h then looks for what
+ * leads to S.
  *
  * BOS is the first token of all where the model wants one.  Every file is under its path, in each family: behind its own
  * mark where there is one, else as a comment line.  Paths, names and texts never become control tokens, whatever they

@@ -260,7 +260,17 @@ static enum status place_prefix(struct builder *builder, size_t n_tokens)
     return status;
 }
 
-/* Places the windows in n_tokens: the suffix gets a third, and each what the other leaves. */
+/* Tokens for the suffix.  To a model that sees it as any other text of the file, its first lines say most. */
+static size_t suffix_most(const struct builder *builder, size_t n_room)
+{
+    enum { WITHOUT_MARKS = 160, LEAST = 32 };
+    if (builder->format->has_marks)
+        return n_room / 3;
+    size_t most = n_room / 8 < WITHOUT_MARKS ? n_room / 8 : WITHOUT_MARKS;
+    return most < LEAST ? 0 : most;
+}
+
+/* Places the windows in n_tokens: the suffix gets its part, and with marks each what the other leaves. */
 static enum status place_windows(struct builder *builder, size_t n_tokens)
 {
     const struct fim_request *request = builder->request;
@@ -279,9 +289,10 @@ static enum status place_windows(struct builder *builder, size_t n_tokens)
     size_t n_seed = steps_up(builder->n_seed) < n_tokens / 2 ? steps_up(builder->n_seed) : builder->n_seed;
     size_t n_room = n_tokens > n_seed ? n_tokens - n_seed : 0;
     builder->behind = (struct fim_window){0};
-    if (status == STATUS_OK && builder->format->has_marks) {
-        status = fim_window_behind(builder->engine, &suffix, n_room / 3, &builder->behind, builder->error);
-        n_behind = steps_up(builder->behind.n_tokens) < n_room / 3 ? steps_up(builder->behind.n_tokens) : n_room / 3;
+    size_t most = suffix_most(builder, n_room);
+    if (status == STATUS_OK && most) {
+        status = fim_window_behind(builder->engine, &suffix, most, &builder->behind, builder->error);
+        n_behind = steps_up(builder->behind.n_tokens) < most ? steps_up(builder->behind.n_tokens) : most;
     }
     if (status == STATUS_OK)
         status = place_prefix(builder, n_room - n_behind);
@@ -392,8 +403,7 @@ static enum status render(struct builder *builder)
     prompt->parts.path = request->path;
     prompt->parts.prefix = builder->shown;
     prompt->parts.suffix = request->suffix;
-    if (builder->format->has_marks)
-        prompt->parts.suffix.size = builder->behind.end;
+    prompt->parts.suffix.size = builder->behind.end;
     prompt->parts.middle = (struct slice){request->prefix.data + builder->seed, request->prefix.size - builder->seed};
     tokens_clear(&prompt->tokens);
     if (status == STATUS_OK)
