@@ -484,7 +484,6 @@ static const struct option rows[OPTION_LIMIT] = {
                              .offset = FIELD(alternatives),
                              .help = "Other completions to give beside the best, at most."},
     [OPTION_DEADLINE] = {.name = "deadline",
-                         .is_configurable = true,
                          .kind = OPTION_REAL,
                          .section = SECTION_COMMAND,
                          .argument = "MS",

@@ -36,10 +36,9 @@ struct fill {
     float *masked;           /* (n_vocab) */
 };
 
-/* Of a way's log-probability by token, of their sum, and of the suffix's by token. */
-#define FIM_WEIGHT_OWN    1.0
-#define FIM_WEIGHT_SUM    0.0
-#define FIM_WEIGHT_SUFFIX 1.0
+/* A way's score: the suffix's log-probability behind it, and a part of its own, which counts less by token the longer it is. */
+#define FIM_WEIGHT_OWN   0.2
+#define FIM_LENGTH_POWER 0.3
 
 /* ---- fill.c ---- */
 

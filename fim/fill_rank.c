@@ -2,6 +2,7 @@
 #include "fim/fill_private.h"
 #include "fim/trim.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,11 +126,9 @@ static int compare_ways(const void *a, const void *b)
 
 static double score_of(const struct fill *fill, const struct fim_way *way, bool is_first)
 {
-    double own = way->n_own ? way->own / (double)way->n_own : 0;
     if (!fill->options->asks_suffix)
-        return is_first ? 1 : own;
-    double suffix = way->n_suffix ? way->suffix / (double)way->n_suffix : 0;
-    return FIM_WEIGHT_OWN * own + FIM_WEIGHT_SUM * way->own + suffix * FIM_WEIGHT_SUFFIX;
+        return is_first ? INFINITY : way->own;
+    return way->suffix + FIM_WEIGHT_OWN * way->own / pow((double)(way->n_own ? way->n_own : 1), FIM_LENGTH_POWER);
 }
 
 /* A way of the branch, unless there is the same already. */

@@ -73,12 +73,12 @@ static bool is_space(char byte)
 
 /* A token's end that stays one whatever the text goes on with: between a word and something else, not inside spaces.  A
  * space at the end of what stays would keep the next word from beginning with it. */
-static bool is_border(const char *text, size_t at)
+static bool is_border(const char *text, size_t size, size_t at)
 {
     char before = text[at - 1], after = text[at];
-    if (is_space(before))
-        return is_space(after) ? false : before == '\n';
-    return !(is_word(before) && is_word(after));
+    if (is_space(before) && is_space(after))
+        return after == ' ' && at + 1 < size && !is_space(text[at + 1]);
+    return is_space(before) ? before == '\n' : !(is_word(before) && is_word(after));
 }
 
 /* Where the text's last stretch begins that is enough to tokenise its end as in the whole: behind a line's end. */
@@ -110,7 +110,7 @@ enum status heal_cut(const struct engine *engine, const char *text, size_t size,
             break;
         taken += piece;
         *n_bytes = taken;
-        if (taken >= size || is_border(text, size - taken))
+        if (taken >= size || is_border(text, size, size - taken))
             break;
     }
     tokens_deinit(&tokens);

@@ -95,6 +95,7 @@ struct walk {
     const struct fim_place *place;
     struct slice text;
     struct scan scan;
+    char quote;      /* of the string that the cursor stands in, or 0 */
     size_t line;     /* where the current line begins */
     size_t content;  /* behind the last byte so far that is no white space */
     size_t n_blank;  /* empty lines in a row */
@@ -113,7 +114,7 @@ static enum fim_stop ended(struct walk *walk, enum fim_stop stop, size_t at, siz
 static bool rest_begins(const struct walk *walk, size_t at)
 {
     struct slice rest = slice_trim(walk->place->rest), here = {walk->text.data + at, walk->text.size - at};
-    if (!rest.size || !slice_begins(here, rest) || (walk->scan.depth != 0 && !walk->scan.quote))
+    if (!rest.size || !slice_begins(here, rest) || walk->scan.depth != 0 || walk->scan.quote != walk->quote)
         return false;
     /* A letter of a word is no beginning of another. */
     if (at > 0 && byte_is_word(*rest.data) && byte_is_word(here.data[-1]))
@@ -192,6 +193,7 @@ enum fim_stop fim_stop_find(const struct fim_place *place, const char *text, siz
     for (size_t i = 0; i < place->before.size;)
         i += scan_step(&walk.scan, place->before.data, place->before.size, i);
     walk.scan.depth = 0;
+    walk.quote = walk.scan.quote;
     enum fim_stop stop = FIM_GOES_ON;
     *end = size;
     for (size_t i = 0; i < size && !stop;) {

@@ -54,7 +54,9 @@ static void trim_repeated(struct buffer *middle)
     for (size_t at = 0; at < text.size; at = next, n++) {
         struct slice line = slice_trim_end(line_at(text, at, &next));
         bool is_telling = slice_trim(line).size >= TELLING;
-        bool is_twice = n > 1 && is_telling && slice_same(line, last[0]);
+        /* The first one's indentation stands before the cursor. */
+        bool is_same = n == 1 ? slice_same(slice_trim(line), slice_trim(last[0])) : slice_same(line, last[0]);
+        bool is_twice = n > 0 && is_telling && is_same;
         bool is_pair = n > 3 && is_telling && slice_same(line, last[1]) && slice_same(last[0], last[2]);
         if (is_twice || is_pair) {
             /* a pair's first line stands right before */

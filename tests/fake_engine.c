@@ -485,6 +485,31 @@ enum status session_append(struct session *session, int32_t id, struct error *er
     return tokens_status(&session->tokens, error);
 }
 
+enum status session_fork(const struct session *session, struct session **out, struct error *error)
+{
+    struct session *fork = calloc(1, sizeof *fork);
+    if (!fork)
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    *fork = *session;
+    fork->tokens = (struct tokens){0};
+    tokens_append_all(&fork->tokens, session->tokens.ids, session->tokens.n);
+    *out = fork;
+    return tokens_status(&fork->tokens, error);
+}
+
+enum status session_append_many(struct session *const *sessions, const int32_t *ids, size_t n,
+                                const atomic_bool *flag, struct error *error)
+{
+    if (flag && atomic_load(flag))
+        return error_set(error, STATUS_CANCELLED, "cancelled");
+    for (size_t i = 0; i < n; i++) {
+        enum status status = session_append(sessions[i], ids[i], error);
+        if (status)
+            return status;
+    }
+    return STATUS_OK;
+}
+
 struct draft_counts session_draft_counts(const struct session *session)
 {
     return session->counts;
