@@ -12,7 +12,7 @@ static void print_json(const struct command_context *context, const struct fim_p
     cJSON *object = cJSON_CreateObject();
     json_add_integer(object, "tokens", (int64_t)prompt->tokens.n);
     json_add_integer(object, "budget", context->settings->budget);
-    json_add(object, "pieces", context_list_json(prompt));
+    json_add(object, "pieces", context_list_json_texts(prompt));
     json_add_integer(object, "left_out", (int64_t)prompt->n_left_out);
     json_add_text(object, "family", format->name);
     output_json(context->out, object);

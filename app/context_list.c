@@ -6,9 +6,11 @@
 
 #include "ui/visible.h"
 
-cJSON *context_list_json(const struct fim_prompt *prompt)
+static cJSON *make_list(const struct fim_prompt *prompt, bool has_texts)
 {
     cJSON *list = cJSON_CreateArray();
+    if (!prompt)
+        return list;
     for (size_t i = 0; i < prompt->n_list; i++) {
         const struct fim_part *part = &prompt->list[i];
         cJSON *entry = cJSON_CreateObject(), *lines = cJSON_CreateArray();
@@ -19,6 +21,8 @@ cJSON *context_list_json(const struct fim_prompt *prompt)
         json_add_integer(entry, "tokens", (int64_t)part->n_tokens);
         json_add(entry, "why", json_text(part->why, strlen(part->why)));
         json_add_text(entry, "source", part->piece ? part->piece->source : "window");
+        if (has_texts)
+            json_add(entry, "text", json_text(part->text.data, part->text.size));
         if (!cJSON_AddItemToArray(list, entry))
             cJSON_Delete(entry);
     }
@@ -26,6 +30,16 @@ cJSON *context_list_json(const struct fim_prompt *prompt)
         return list;
     cJSON_Delete(list);
     return NULL;
+}
+
+cJSON *context_list_json(const struct fim_prompt *prompt)
+{
+    return make_list(prompt, false);
+}
+
+cJSON *context_list_json_texts(const struct fim_prompt *prompt)
+{
+    return make_list(prompt, true);
 }
 
 /* A name that holds a line's end still makes one line. */

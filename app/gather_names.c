@@ -13,7 +13,10 @@ enum {
     WHOLE_TYPE = 40,
     DOC_LINES = 8,
     MEMBERS_MOST = 24,
+    IMPORTS_MOST = 64,
+    IMPORT_BYTES = 1000,
 };
+#define IMPORTED_WEIGHT 0.3
 
 /* ---- words ---- */
 
@@ -98,9 +101,53 @@ static void find_references(struct gathering *gathering)
     }
 }
 
+/* "fs.h", "string.hpp" */
+static bool is_header(struct slice target)
+{
+    const char *point = target.size ? memrchr(target.data, '.', target.size) : NULL;
+    return point && point + 1 < target.data + target.size && point[1] == 'h';
+}
+
+/* The words of an import, which goes on to its line's end, or to that of its last bracket. */
+static void take_imported(struct gathering *gathering, size_t at, size_t end, uint32_t line)
+{
+    const char *text = gathering->request->text.data;
+    uint32_t cursor = gathering->cursor_line, distance = line > cursor ? line - cursor : cursor - line;
+    size_t depth = 0;
+    while (at < end && (text[at] != '\n' || depth)) {
+        size_t begin = at;
+        while (at < end && gather_is_word_byte(text[at]))
+            at++;
+        if (at - begin >= WORD_LEAST && !is_being_typed(gathering, begin, at))
+            add_word(&gathering->names, (struct slice){text + begin, at - begin}, IMPORTED_WEIGHT, distance,
+                     line <= cursor);
+        if (at > begin)
+            continue;
+        depth += text[at] == '(' || text[at] == '{';
+        depth -= depth && (text[at] == ')' || text[at] == '}');
+        at++;
+    }
+}
+
+/* What a text imports by name, it means to use.  Headers say no names. */
+static void find_imported(struct gathering *gathering)
+{
+    const struct syntax_result *syntax = &gathering->syntax;
+    struct slice text = gathering->request->text;
+    for (size_t i = 0; i < syntax->n_imports && i < IMPORTS_MOST; i++) {
+        const struct import *import = &syntax->imports[i];
+        struct slice target = {text.data + import->target.begin, import->target.end - import->target.begin};
+        size_t begin = gather_lines(text, import->target).begin;
+        size_t end = text.size - import->target.end < IMPORT_BYTES ? text.size : import->target.end + IMPORT_BYTES;
+        if (!import->is_system && !is_header(target))
+            take_imported(gathering, begin, end, import->line);
+    }
+}
+
 enum status gather_names(struct gathering *gathering)
 {
     find_references(gathering);
+    find_imported(gathering);
     find_words(gathering);
     return STATUS_OK;
 }

@@ -367,21 +367,36 @@ static enum status list_parts(struct builder *builder, size_t n_taken, const siz
         for (; i < end; i++) {
             const struct fim_piece *piece = builder->candidates[i].piece;
             size_t n_own = i + 1 == end ? n_left : n_of_files[file] * builder->candidates[i].n_tokens / n_alone;
-            list[n++] = (struct fim_part){piece, piece->path, piece->line, piece->end_line, n_own, piece->why};
+            list[n++] =
+                (struct fim_part){piece, piece->path, piece->line, piece->end_line, n_own, piece->text, piece->why};
             n_left -= n_own;
         }
     }
-    bool knows_lines = shown_lines(builder, &first, &last);
-    uint32_t hole =
-        first + lines_in(request->prefix.data + builder->before.begin, request->prefix.size - builder->before.begin);
-    list[n++] = (struct fim_part){
-        NULL, request->path, first, knows_lines ? hole : 0, layout->n_head + layout->n_prefix, "before the cursor"};
+    uint32_t seed = 0, hole = 0;
+    if (shown_lines(builder, &first, &last)) {
+        seed = request->prefix_line + lines_in(request->prefix.data, builder->seed);
+        hole = request->prefix_line + lines_in(request->prefix.data, request->prefix.size);
+    }
+    list[n++] = (struct fim_part){.path = request->path,
+                                  .line = first,
+                                  .end_line = seed,
+                                  .n_tokens = layout->n_head + layout->n_prefix,
+                                  .text = prompt->parts.prefix,
+                                  .why = "before the cursor"};
     if (layout->n_suffix)
-        list[n++] =
-            (struct fim_part){NULL, request->path, knows_lines ? hole : 0, last, layout->n_suffix, "behind the cursor"};
+        list[n++] = (struct fim_part){.path = request->path,
+                                      .line = hole,
+                                      .end_line = last,
+                                      .n_tokens = layout->n_suffix,
+                                      .text = prompt->parts.suffix,
+                                      .why = "behind the cursor"};
     if (layout->n_middle)
-        list[n++] = (struct fim_part){
-            NULL, request->path, knows_lines ? hole : 0, knows_lines ? hole : 0, layout->n_middle, "where it goes on"};
+        list[n++] = (struct fim_part){.path = request->path,
+                                      .line = seed,
+                                      .end_line = hole,
+                                      .n_tokens = layout->n_middle,
+                                      .text = prompt->parts.middle,
+                                      .why = "the last lines before it"};
     prompt->list = list;
     prompt->n_list = n;
     prompt->n_left_out = request->n_pieces - n_taken;

@@ -62,7 +62,8 @@ struct fim_part {
     const struct fim_piece *piece; /* NULL: a window of the current file */
     struct slice path;
     uint32_t line, end_line;
-    size_t n_tokens; /* with the path or mark before it */
+    size_t n_tokens;   /* with the path or mark before it */
+    struct slice text; /* as it stands there */
     const char *why;
 };
 
