@@ -167,8 +167,8 @@ static enum exit_status run(const struct command_context *context)
     return status == STATUS_OK ? exit : command_fail(context, &error, NULL);
 }
 
-static const enum option_id options[] = {OPTION_STDIN,   OPTION_ALTERNATIVES, OPTION_DEADLINE,      OPTION_BUDGET,
-                                         OPTION_SOURCES, OPTION_FIM_FORM,     OPTION_CONTINUE_ONLY, OPTION_NO_REFRESH};
+static const enum option_id options[] = {OPTION_STDIN, OPTION_ALTERNATIVES, OPTION_DEADLINE, OPTION_CONTINUE_ONLY,
+                                         OPTION_NO_REFRESH};
 
 const struct command command_complete = {
     .name = "complete",

@@ -79,8 +79,7 @@ static enum exit_status run(const struct command_context *context)
     return status == STATUS_OK ? EXIT_DONE : command_fail(context, &error, NULL);
 }
 
-static const enum option_id options[] = {OPTION_STDIN, OPTION_BUDGET, OPTION_SOURCES, OPTION_FIM_FORM,
-                                         OPTION_NO_REFRESH};
+static const enum option_id options[] = {OPTION_STDIN, OPTION_NO_REFRESH};
 
 const struct command command_context = {
     .name = "context",

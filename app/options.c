@@ -272,6 +272,37 @@ static const struct option rows[OPTION_LIMIT] = {
                          .maximum = 65536,
                          .offset = FIELD(max_file),
                          .help = "Larger files are not indexed."},
+    [OPTION_BUDGET] = {.name = "budget",
+                       .is_configurable = true,
+                       .kind = OPTION_INTEGER,
+                       .section = SECTION_COMPLETION,
+                       .argument = "N",
+                       .initial = "2048",
+                       .minimum = 64,
+                       .maximum = 1000000,
+                       .offset = FIELD(budget),
+                       .help = "Tokens at most before a completion: windows of the file, and pieces from elsewhere."},
+    [OPTION_SOURCES] = {.name = "sources",
+                        .is_configurable = true,
+                        .kind = OPTION_TEXT,
+                        .section = SECTION_COMPLETION,
+                        .argument = "LIST",
+                        .initial = "all",
+                        .offset = FIELD(sources_text),
+                        .help = "Where a completion's pieces come from: all, none, or some of definition, similar, "
+                                "change and map, parted by commas."},
+    [OPTION_FIM_FORM] = {.name = "fim-form",
+                         .is_configurable = true,
+                         .kind = OPTION_CHOICE,
+                         .section = SECTION_COMPLETION,
+                         .argument = "FORM",
+                         .initial = "auto",
+                         .choices = "auto|plain|seeded",
+                         .offset = FIELD(fim_form),
+                         .help =
+                             "plain: the whole prefix before the suffix, as models are trained. seeded: the last "
+                             "lines behind it, so that typing on re-reads a few tokens. auto: plain, until seeded is "
+                             "measured to be as good."},
     [OPTION_HELP] = {.name = "help",
                      .letter = 'h',
                      .kind = OPTION_FLAG,
@@ -498,37 +529,6 @@ static const struct option rows[OPTION_LIMIT] = {
                               .initial = "no",
                               .offset = FIELD(continue_only),
                               .help = "For measuring: go on from the text as it is, in one way, and take that."},
-    [OPTION_BUDGET] = {.name = "budget",
-                       .is_configurable = true,
-                       .kind = OPTION_INTEGER,
-                       .section = SECTION_COMMAND,
-                       .argument = "N",
-                       .initial = "2048",
-                       .minimum = 64,
-                       .maximum = 1000000,
-                       .offset = FIELD(budget),
-                       .help = "Tokens at most before a completion: windows of the file, and pieces from elsewhere."},
-    [OPTION_SOURCES] = {.name = "sources",
-                        .is_configurable = true,
-                        .kind = OPTION_TEXT,
-                        .section = SECTION_COMMAND,
-                        .argument = "LIST",
-                        .initial = "all",
-                        .offset = FIELD(sources_text),
-                        .help = "Where a completion's pieces come from: all, none, or some of definition, similar, "
-                                "change and map, parted by commas."},
-    [OPTION_FIM_FORM] = {.name = "fim-form",
-                         .is_configurable = true,
-                         .kind = OPTION_CHOICE,
-                         .section = SECTION_COMMAND,
-                         .argument = "FORM",
-                         .initial = "auto",
-                         .choices = "auto|plain|seeded",
-                         .offset = FIELD(fim_form),
-                         .help =
-                             "plain: the whole prefix before the suffix, as models are trained. seeded: the last "
-                             "lines behind it, so that typing on re-reads a few tokens. auto: plain, until seeded is "
-                             "measured to be as good."},
     [OPTION_YES] = {.name = "yes",
                     .kind = OPTION_FLAG,
                     .section = SECTION_COMMAND,
@@ -558,7 +558,8 @@ const struct option *option_row(enum option_id id)
 
 const char *option_section_name(enum option_section section)
 {
-    static const char *const names[SECTION_LIMIT] = {"model", "sampling", "chat", "output", "index", "command"};
+    static const char *const names[SECTION_LIMIT] = {"model", "sampling",   "chat",   "output",
+                                                     "index", "completion", "command"};
     return names[section];
 }
 

@@ -297,8 +297,7 @@ static enum status place_windows(struct builder *builder, size_t n_tokens)
     if (status == STATUS_OK)
         status = place_prefix(builder, n_room - n_behind);
     size_t n_before = steps_up(builder->before.n_tokens);
-    if (status == STATUS_OK && builder->format->has_marks && builder->behind.end < request->suffix.size &&
-        n_room > n_before + n_behind + STEP)
+    if (status == STATUS_OK && builder->behind.end < request->suffix.size && n_room > n_before + n_behind + STEP)
         status =
             fim_window_behind(builder->engine, &suffix, in_steps(n_room - n_before), &builder->behind, builder->error);
     return status;
@@ -358,6 +357,19 @@ static enum status list_parts(struct builder *builder, size_t n_taken, const siz
     uint32_t first = 0, last = 0;
     if (!list)
         return error_set(builder->error, STATUS_MEMORY, "out of memory");
+    uint32_t seed = 0, hole = 0;
+    if (shown_lines(builder, &first, &last)) {
+        seed = request->prefix_line + lines_in(request->prefix.data, builder->seed);
+        hole = request->prefix_line + lines_in(request->prefix.data, request->prefix.size);
+    }
+    const struct fim_part behind = {.path = request->path,
+                                    .line = hole,
+                                    .end_line = last,
+                                    .n_tokens = layout->n_suffix,
+                                    .text = prompt->parts.suffix,
+                                    .why = "behind the cursor"};
+    if (layout->n_suffix && builder->format->is_suffix_first)
+        list[n++] = behind;
     for (size_t i = 0, file = 0; i < n_taken; file++) {
         size_t n_alone = 0, n_left = n_of_files[file], begin = i, end = i + 1;
         while (end < n_taken && continues(&builder->candidates[begin], &builder->candidates[end]))
@@ -372,24 +384,14 @@ static enum status list_parts(struct builder *builder, size_t n_taken, const siz
             n_left -= n_own;
         }
     }
-    uint32_t seed = 0, hole = 0;
-    if (shown_lines(builder, &first, &last)) {
-        seed = request->prefix_line + lines_in(request->prefix.data, builder->seed);
-        hole = request->prefix_line + lines_in(request->prefix.data, request->prefix.size);
-    }
     list[n++] = (struct fim_part){.path = request->path,
                                   .line = first,
                                   .end_line = seed,
                                   .n_tokens = layout->n_head + layout->n_prefix,
                                   .text = prompt->parts.prefix,
                                   .why = "before the cursor"};
-    if (layout->n_suffix)
-        list[n++] = (struct fim_part){.path = request->path,
-                                      .line = hole,
-                                      .end_line = last,
-                                      .n_tokens = layout->n_suffix,
-                                      .text = prompt->parts.suffix,
-                                      .why = "behind the cursor"};
+    if (layout->n_suffix && !builder->format->is_suffix_first)
+        list[n++] = behind;
     if (layout->n_middle)
         list[n++] = (struct fim_part){.path = request->path,
                                       .line = seed,
@@ -435,6 +437,8 @@ static enum status count_frame(struct builder *builder, size_t *out)
 {
     struct fim_parts parts = {.repository = builder->request->repository, .path = builder->request->path};
     struct tokens tokens = {0};
+    if (!builder->format->has_marks && builder->request->suffix.size)
+        parts.suffix = (struct slice){"\n\n", 2}; /* it stands there as a file, under its path */
     enum status status =
         fim_format_render(builder->engine, builder->format, &parts, &tokens, NULL, NULL, builder->error);
     *out = tokens.n;

@@ -146,7 +146,7 @@ def keeps_its_budget_and_the_signature():
     place = place_of(text, "next_row()\n            ")
     for budget in (64, 65, 70, 99, 128, 200, 333, 512, 1000, 1500, 3000, 5000):
         found = context(place, "--budget", str(budget), text=text)
-        window = [piece for piece in found["pieces"] if piece["source"] == "window"][0]
+        window = [piece for piece in found["pieces"] if piece["why"] == "before the cursor"][0]
         assert window["text"].endswith("row = table.next_row()\n            "), window
         if budget >= 512:
             assert "class Reader:" in window["text"] and "def read_all(self, path, wanted_row_count):" in window["text"], window

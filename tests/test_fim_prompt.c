@@ -133,7 +133,7 @@ static void test_budget(void **state)
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         struct engine *engine = open_small(shapes[s], NULL, 1);
         struct fim_format format = fim_format_of(engine),
-                          none = {.name = "none", .marks = {-1, -1, -1, -1, -1, -1, -1}};
+                          none = {.name = "none", .is_suffix_first = true, .marks = {-1, -1, -1, -1, -1, -1, -1}};
         assert_true(format.has_marks);
         for (size_t i = 0; i < 3 * sizeof budgets / sizeof *budgets * sizeof functions / sizeof *functions; i++) {
             struct code code;
