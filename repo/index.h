@@ -132,6 +132,16 @@ struct index_name {
 };
 enum status index_each_name(struct index *index, bool (*each)(void *context, const struct index_name *name),
                             void *context, const atomic_bool *cancel, struct error *error);
+/* The same of single names, in that order, whatever the order that they are given in, each once; also those that
+ * nobody defines unless defined_only.  100 us each with Linux's 13 segments. */
+enum status index_each_name_of(struct index *index, const struct slice *names, size_t n, bool defined_only,
+                               bool (*each)(void *context, const struct index_name *name), void *context,
+                               const atomic_bool *cancel, struct error *error);
+/* What one content says for that graph: first the names it defines, once a definition with its kind, then those that it
+ * refers to, with how often (kind -1).  STATUS_NOT_FOUND once the content was collected. */
+enum status index_each_name_in(struct index *index, uint32_t content,
+                               bool (*each)(void *context, const char *name, size_t size, int kind, uint32_t n),
+                               void *context, struct error *error);
 /* The files of that graph: content number and path, sorted by path. */
 enum status index_each_file(struct index *index,
                             bool (*each)(void *context, uint32_t content, const char *path, size_t size), void *context,

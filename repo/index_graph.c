@@ -155,6 +155,167 @@ static enum status walk_names(struct graph *graph, bool (*each)(void *context, c
     return status;
 }
 
+/* ---- single names ---- */
+
+struct wanted {
+    const char *key; /* KEY_DEFINITION */
+    size_t size;
+};
+
+static int by_key(const void *a, const void *b)
+{
+    const struct wanted *one = a, *other = b;
+    return code_compare(one->key, one->size, other->key, other->size);
+}
+
+static enum status make_keys(const struct slice *names, size_t n, struct arena *arena, struct wanted *out,
+                             size_t *n_out, struct error *error)
+{
+    char key[CODE_NAME_MAX];
+    *n_out = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (names[i].size > FACT_NAME_MAX)
+            continue;
+        size_t size = facts_name_key(key, KEY_DEFINITION, names[i].data, names[i].size);
+        const char *copy = arena_copy_text(arena, key, size);
+        if (!copy)
+            return error_set(error, STATUS_MEMORY, "out of memory");
+        out[(*n_out)++] = (struct wanted){copy, size};
+    }
+    if (*n_out)
+        qsort(out, *n_out, sizeof *out, by_key);
+    return STATUS_OK;
+}
+
+/* All segments' lists of a key, in one of the graph's two lists. */
+static enum status look_up(struct graph *graph, const char *key, size_t size, bool is_definition, struct error *error)
+{
+    struct name_lists *lists = &graph->lists;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < graph->n; i++) {
+        struct posting_list list;
+        bool ok = true;
+        status = segment_find(graph->index->segments, &graph->segments[i], key, size, 0, &list, error);
+        while (status == STATUS_OK && ok && posting_next(&list))
+            ok = is_definition ? add(&lists->definers, &lists->kinds, &lists->n_definers, &lists->definers_capacity,
+                                     list.document, (uint8_t)(list.extra & 31))
+                               : add(&lists->users, &lists->weights, &lists->n_users, &lists->users_capacity,
+                                     list.document, (uint8_t)list.low);
+        if (!ok)
+            status = error_set(error, STATUS_MEMORY, "out of memory");
+    }
+    return status;
+}
+
+static enum status look_up_all(struct graph *graph, const struct wanted *wanted, size_t n, bool defined_only,
+                               bool (*each)(void *context, const struct index_name *name), void *context,
+                               const atomic_bool *cancel, struct error *error)
+{
+    struct name_lists *lists = &graph->lists;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < n; i++) {
+        struct code_name key = {.size = wanted[i].size};
+        if (i && by_key(&wanted[i - 1], &wanted[i]) == 0)
+            continue;
+        if (cancel && atomic_load(cancel))
+            return error_set(error, STATUS_CANCELLED, "cancelled");
+        memcpy(key.bytes, wanted[i].key, key.size);
+        key.bytes[key.size] = 0;
+        lists->n_definers = lists->n_users = 0;
+        status = look_up(graph, key.bytes, key.size, true, error);
+        if (!lists->n_definers && defined_only)
+            continue;
+        key.bytes[0] = KEY_REFERENCE;
+        if (status == STATUS_OK)
+            status = look_up(graph, key.bytes, key.size, false, error);
+        struct slice name = name_of(&key);
+        struct index_name it = {.name = name.data,
+                                .size = name.size,
+                                .definers = lists->definers,
+                                .users = lists->users,
+                                .kinds = lists->kinds,
+                                .weights = lists->weights,
+                                .n_definers = lists->n_definers,
+                                .n_users = lists->n_users};
+        if (status == STATUS_OK && !each(context, &it))
+            break;
+    }
+    return status;
+}
+
+static void free_lists(struct name_lists *lists)
+{
+    free(lists->definers);
+    free(lists->users);
+    free(lists->kinds);
+    free(lists->weights);
+}
+
+enum status index_each_name_of(struct index *index, const struct slice *names, size_t n, bool defined_only,
+                               bool (*each)(void *context, const struct index_name *name), void *context,
+                               const atomic_bool *cancel, struct error *error)
+{
+    struct graph graph = {.index = index};
+    struct arena arena = {0};
+    size_t n_wanted = 0;
+    struct wanted *wanted = calloc(n + 1, sizeof *wanted);
+    enum status status = wanted ? index_begin_read(index, error) : error_set(error, STATUS_MEMORY, "out of memory");
+    if (status != STATUS_OK) {
+        free(wanted);
+        return status;
+    }
+    status = segment_list(index->segments, &graph.segments, &graph.n, error);
+    if (status == STATUS_OK)
+        status = make_keys(names, n, &arena, wanted, &n_wanted, error);
+    if (status == STATUS_OK)
+        status = look_up_all(&graph, wanted, n_wanted, defined_only, each, context, cancel, error);
+    index_end_read(index);
+    free_lists(&graph.lists);
+    arena_deinit(&arena);
+    free(wanted);
+    return status;
+}
+
+static enum status read_facts(struct index *index, enum index_statement which, uint32_t content, struct buffer *out,
+                              struct error *error)
+{
+    sqlite3_stmt *row = index_statement(index, which, error);
+    if (!row)
+        return index_failed(index, error);
+    sqlite3_bind_int64(row, 1, content);
+    int code = sqlite3_step(row);
+    buffer_clear(out);
+    if (code == SQLITE_ROW)
+        buffer_append(out, sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0));
+    sqlite3_reset(row);
+    if (code == SQLITE_DONE)
+        return error_set(error, STATUS_NOT_FOUND, "a content that was collected");
+    return code == SQLITE_ROW ? buffer_status(out, error) : index_failed(index, error);
+}
+
+enum status index_each_name_in(struct index *index, uint32_t content,
+                               bool (*each)(void *context, const char *name, size_t size, int kind, uint32_t n),
+                               void *context, struct error *error)
+{
+    struct buffer blob = {0};
+    bool goes_on = true;
+    enum status status = read_facts(index, INDEX_DEFINITIONS, content, &blob, error);
+    struct fact_definitions definitions = {.reader = code_reader_make(blob.data, blob.size)};
+    while (status == STATUS_OK && goes_on && facts_next_definition(&definitions))
+        goes_on = each(context, definitions.now.name.bytes, definitions.now.name.size, (int)definitions.now.kind, 1);
+    if (status == STATUS_OK && definitions.reader.failed)
+        status = index_damaged(error);
+    if (status == STATUS_OK && goes_on)
+        status = read_facts(index, INDEX_REFERENCES, content, &blob, error);
+    struct fact_names names = {.reader = code_reader_make(blob.data, blob.size)};
+    while (status == STATUS_OK && goes_on && facts_next_name(&names))
+        goes_on = each(context, names.name.bytes, names.name.size, -1, names.n);
+    if (status == STATUS_OK && goes_on && names.reader.failed)
+        status = index_damaged(error);
+    buffer_deinit(&blob);
+    return status;
+}
+
 enum status index_each_name(struct index *index, bool (*each)(void *context, const struct index_name *name),
                             void *context, const atomic_bool *cancel, struct error *error)
 {
@@ -173,9 +334,6 @@ enum status index_each_name(struct index *index, bool (*each)(void *context, con
         segment_cursor_deinit(&graph.cursors[i]);
     index_end_read(index);
     free(graph.cursors);
-    free(graph.lists.definers);
-    free(graph.lists.users);
-    free(graph.lists.kinds);
-    free(graph.lists.weights);
+    free_lists(&graph.lists);
     return status;
 }

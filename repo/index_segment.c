@@ -289,6 +289,53 @@ static bool read_entry(struct code_reader *reader, struct code_name *key, struct
     return true;
 }
 
+static inline uint64_t get_small(struct code_reader *reader)
+{
+    return reader->at < reader->end && *reader->at < 0x80 ? *reader->at++ : code_get(reader);
+}
+
+/* The entry of a key in a block: false where there is none, or the block is damaged (reader->failed).  Keys are stored
+ * without what they share with the one before, so that most can be passed over unread: one that shares more with the last
+ * than the wanted key does lies before it, too; one that shares less lies behind it. */
+static bool find_entry(struct code_reader *reader, const char *key, size_t size, struct posting_list *out)
+{
+    size_t matched = 0, last_size = 0; /* bytes of the last key that are the wanted one's */
+    while (reader->at < reader->end) {
+        uint64_t shared = get_small(reader), more = get_small(reader);
+        if (shared > last_size || more > CODE_NAME_MAX - shared) {
+            reader->failed = true;
+            return false;
+        }
+        const uint8_t *bytes = code_get_bytes(reader, (size_t)more);
+        uint32_t n = (uint32_t)get_small(reader);
+        (void)get_small(reader); /* the last document */
+        uint64_t list_size = get_small(reader);
+        const uint8_t *list = code_get_bytes(reader, (size_t)list_size);
+        if (!bytes || !list || reader->failed) {
+            reader->failed = true;
+            return false;
+        }
+        last_size = (size_t)(shared + more);
+        if (shared < matched)
+            return false;
+        if (shared > matched)
+            continue;
+        size_t i = 0;
+        while (i < more && matched < size && bytes[i] == (uint8_t)key[matched]) {
+            i++;
+            matched++;
+        }
+        if (i == more && matched == size) {
+            *out = (struct posting_list){.n = n, .has_extra = size && key[0] == KEY_DEFINITION};
+            out->reader = code_reader_make(list, (size_t)list_size);
+            return true;
+        }
+        if (i < more && (matched == size || bytes[i] > (uint8_t)key[matched]))
+            return false;
+    }
+    return false;
+}
+
 enum status segment_find(struct segment_store *store, const struct segment *segment, const char *key, size_t size,
                          unsigned slot, struct posting_list *out, struct error *error)
 {
@@ -302,19 +349,8 @@ enum status segment_find(struct segment_store *store, const struct segment *segm
         return code == SQLITE_DONE ? STATUS_OK : failed(store, error);
     const void *data = sqlite3_column_blob(statement, 0);
     struct code_reader reader = code_reader_make(data, (size_t)sqlite3_column_bytes(statement, 0));
-    struct code_name name = {.size = 0};
-    uint32_t last;
-    while (reader.at < reader.end) {
-        struct posting_list list;
-        if (!read_entry(&reader, &name, &list, &last))
-            return damaged(error);
-        int order = code_compare(name.bytes, name.size, key, size);
-        if (order == 0)
-            *out = list;
-        if (order >= 0)
-            break;
-    }
-    return STATUS_OK;
+    find_entry(&reader, key, size, out);
+    return reader.failed ? damaged(error) : STATUS_OK;
 }
 
 /* The next entry, of whatever block. */

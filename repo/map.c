@@ -22,6 +22,27 @@ struct map {
     struct map_graph graph;
 };
 
+/* The saved graph, if it is that of the index as it is; else from it; else anew. */
+static enum status find_graph(struct map *map, const atomic_bool *cancel, struct error *error)
+{
+    struct map_graph old, *graph = &map->graph;
+    enum status status = STATUS_OK;
+    bool is_there = map_graph_load(map->index, &old), is_done = false;
+    if (is_there && old.n == graph->n && old.key[0] == graph->key[0] && old.key[1] == graph->key[1]) {
+        map_graph_move(graph, &old);
+        map_graph_deinit(&old);
+        return STATUS_OK;
+    }
+    if (is_there)
+        status = map_graph_patch(map->index, graph, &old, cancel, &is_done, error);
+    if (status == STATUS_OK && !is_done)
+        status = map_graph_build(map->index, graph, cancel, error);
+    if (status == STATUS_OK)
+        map_graph_save(map->index, graph);
+    map_graph_deinit(&old);
+    return status;
+}
+
 enum status map_open(struct index *index, const atomic_bool *cancel, struct map **out, struct error *error)
 {
     *out = NULL;
@@ -30,11 +51,8 @@ enum status map_open(struct index *index, const atomic_bool *cancel, struct map 
         return error_set(error, STATUS_MEMORY, "out of memory");
     map->index = index;
     enum status status = map_graph_nodes(index, &map->graph, error);
-    if (status == STATUS_OK && !map_graph_load(index, &map->graph)) {
-        status = map_graph_build(index, &map->graph, cancel, error);
-        if (status == STATUS_OK)
-            map_graph_save(index, &map->graph);
-    }
+    if (status == STATUS_OK)
+        status = find_graph(map, cancel, error);
     if (status != STATUS_OK) {
         map_close(map);
         return status;

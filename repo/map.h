@@ -6,7 +6,8 @@
  * count several times.  The best are written as an outline of signatures, as many as fit.
  *
  * The same index and the same request give the same map.  The graph is kept beside the index's file, so that the next
- * process has it, too; it is made anew where the indexed contents are others. */
+ * process has it, too; where files changed since, what they have a part in is counted again, and the rank is followed from
+ * what it was (map_graph.h): the outcome is that of a graph made anew. */
 #ifndef FATHOM_REPO_MAP_H
 #define FATHOM_REPO_MAP_H
 
@@ -14,7 +15,8 @@
 
 struct map;
 
-/* Seconds on the first call for an index of 78,000 files, then 0.1 s.  STATUS_CANCELLED, STATUS_MEMORY, STATUS_IO.  The
+/* For an index of 78,000 files 2.3 s the first time, then 0.05 s, 0.15 s after an edit of a file, and up to 2.3 s once more than 64
+ * files changed, or a name that thousands use.  STATUS_CANCELLED, STATUS_MEMORY, STATUS_IO.  The
  * index must outlive the map. */
 enum status map_open(struct index *index, const atomic_bool *cancel, struct map **out, struct error *error);
 void map_close(struct map *map);

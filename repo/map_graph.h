@@ -5,13 +5,17 @@
  * nothing and make no edge.  Of each file the heaviest MAP_EDGES edges are kept, by a count that forgets the lightest when
  * it is full, so that the graph of 78,000 files is made in one pass and stays small.
  *
- * All of it is a function of the index's content alone: the same files give the same graph, the same rank, bit for bit. */
+ * All of it is a function of the files alone: the same files give the same graph, whether it was made anew or from an
+ * earlier one by what changed since (map_patch.c).  For that, numbers that every file has a part in (how many there are, how
+ * many use a name) count by steps: an edit hardly ever takes one, and what is of no such name stays as it is.  Rank is
+ * followed until it moves by less than MAP_STILL, wherever it began, and then rounded to 24 bits. */
 #ifndef FATHOM_REPO_MAP_GRAPH_H
 #define FATHOM_REPO_MAP_GRAPH_H
 
 #include "repo/index.h"
 
 enum { MAP_EDGES = 48, MAP_NAMES = 48 };
+#define MAP_STILL 1e-14 /* the sum of all changes of a round; ranks sum to 1 */
 
 struct map_edge {
     uint32_t to;
@@ -28,7 +32,9 @@ struct map_graph {
     const char **paths;
     uint32_t *nodes; /* of a content number; UINT32_MAX: none */
     uint32_t n_contents;
-    uint64_t key[2]; /* of all paths and contents: what the rest depends on */
+    uint32_t *contents;    /* (n) numbers */
+    uint64_t *path_hashes; /* (n) */
+    uint64_t key[2];       /* of all paths and contents: what the rest depends on */
     struct arena arena;
 
     uint32_t *first_edge, *first_name; /* n + 1 each */
@@ -41,10 +47,15 @@ uint32_t map_hash(const char *name, size_t size);
 
 /* The nodes: paths and contents.  50 ms for Linux. */
 enum status map_graph_nodes(struct index *index, struct map_graph *graph, struct error *error);
-/* The rest, from the index.  Seconds for Linux. */
+/* The rest, from the index.  2 s for Linux. */
 enum status map_graph_build(struct index *index, struct map_graph *graph, const atomic_bool *cancel,
                             struct error *error);
-void map_graph_forget(struct map_graph *graph); /* all but the nodes */
+/* The same from that of an earlier state of the index, by the files that changed since.  *is_patched false: too many, or
+ * the index doesn't hold any more what they were; the graph is as before. */
+enum status map_graph_patch(struct index *index, struct map_graph *graph, const struct map_graph *old,
+                            const atomic_bool *cancel, bool *is_patched, struct error *error);
+void map_graph_forget(struct map_graph *graph);                    /* all but the nodes */
+void map_graph_move(struct map_graph *to, struct map_graph *from); /* the same */
 void map_graph_deinit(struct map_graph *graph);
 
 /* The node of a path; UINT32_MAX where it has none.  Only a content's first path is found. */
@@ -55,9 +66,48 @@ uint32_t map_graph_find(const struct map_graph *graph, const char *path);
 void map_graph_rank(const struct map_graph *graph, const float *start, float stay, int rounds, float *out,
                     float *scratch);
 
-/* The rest from and to the file beside the index's; where it isn't there, doesn't belong to these nodes or is damaged,
- * loading says false and leaves the graph as it was.  Saving may fail without harm. */
-bool map_graph_load(struct index *index, struct map_graph *graph);
+/* Fills graph->rank: from that of an earlier graph, by its nodes' numbers here (UINT32_MAX: gone), or from nothing (NULL). */
+enum status map_graph_settle(struct map_graph *graph, const struct map_graph *old, const uint32_t *new_of_old,
+                             struct error *error);
+
+/* To and from the file beside the index's.  A loaded graph has no paths and is that of the state that its key says; where
+ * the file isn't there or is damaged, loading says false and leaves *out zeroed.  Saving may fail without harm. */
+bool map_graph_load(struct index *index, struct map_graph *out);
 void map_graph_save(struct index *index, const struct map_graph *graph);
+
+/* ---- for map_patch.c alone ---- */
+
+enum { MAP_SLOTS = 64 };
+
+struct map_slot {
+    uint32_t number; /* a node + 1, or a name's hash; 0: empty */
+    float weight;
+};
+
+struct map_counter { /* of one node: open addressing */
+    struct map_slot slots[MAP_SLOTS];
+};
+
+struct map_builder {
+    struct map_graph *graph;
+    struct map_home *homes;    /* (n) */
+    struct map_counter *edges; /* of each node that edges_at names; (n) where that is NULL */
+    struct map_counter *names;
+    const uint32_t *edges_at, *names_at; /* (n): which counter; UINT32_MAX: none; NULL: the node's own number */
+    uint8_t *n_edges, *n_names;
+};
+
+enum status map_builder_init(struct map_builder *builder, struct map_graph *graph, size_t n_edges, size_t n_names,
+                             struct error *error);
+void map_builder_deinit(struct map_builder *builder);
+/* Counts what a name joins: for each node the names must come in the order of index_each_name. */
+bool map_builder_take(void *builder, const struct index_name *name);
+/* What the number of files that use a name comes to: a change of it is one for all of them. */
+unsigned map_step_of(const struct map_graph *graph, size_t n_users);
+/* The number of steps that the number of files comes to. */
+unsigned map_size_step(uint32_t n);
+/* A counter's edges or names in order; returns how many.  room: MAP_SLOTS. */
+size_t map_counter_edges(struct map_counter *counter, struct map_edge *room);
+size_t map_counter_names(struct map_counter *counter, struct map_name *room);
 
 #endif

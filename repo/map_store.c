@@ -14,7 +14,7 @@
 #include "repo/index_store.h"
 #include "repo/map_graph.h"
 
-static const char magic[16] = "fathom map 1\n";
+static const char magic[16] = "fathom map 2\n";
 
 struct head {
     char magic[16];
@@ -28,11 +28,13 @@ struct part {
     size_t size;
 };
 
-enum { FIRST_EDGE, FIRST_NAME, EDGES, NAMES, RANK, N_PARTS };
+enum { CONTENTS, PATH_HASHES, FIRST_EDGE, FIRST_NAME, EDGES, NAMES, RANK, N_PARTS };
 
 static void parts_of(const struct map_graph *graph, uint64_t n_edges, uint64_t n_names, struct part parts[N_PARTS])
 {
     size_t n = graph->n;
+    parts[CONTENTS] = (struct part){graph->contents, n * sizeof *graph->contents};
+    parts[PATH_HASHES] = (struct part){graph->path_hashes, n * sizeof *graph->path_hashes};
     parts[FIRST_EDGE] = (struct part){graph->first_edge, (n + 1) * sizeof *graph->first_edge};
     parts[FIRST_NAME] = (struct part){graph->first_name, (n + 1) * sizeof *graph->first_name};
     parts[EDGES] = (struct part){graph->edges, (size_t)n_edges * sizeof *graph->edges};
@@ -113,10 +115,12 @@ static bool read_graph(int fd, struct map_graph *graph)
     struct part parts[N_PARTS];
     uint64_t total = sizeof head, sum = 0;
     if (fstat(fd, &about) != 0 || !read_all(fd, &head, sizeof head) || memcmp(head.magic, magic, sizeof magic) != 0 ||
-        head.key[0] != graph->key[0] || head.key[1] != graph->key[1] || head.n != graph->n ||
-        head.n_edges > head.n * MAP_EDGES || head.n_names > head.n * MAP_NAMES || head.n_edges > UINT32_MAX ||
-        head.n_names > UINT32_MAX)
+        head.n >= UINT32_MAX / MAP_SLOTS || head.n > (uint64_t)about.st_size || head.n_edges > head.n * MAP_EDGES ||
+        head.n_names > head.n * MAP_NAMES || head.n_edges > UINT32_MAX || head.n_names > UINT32_MAX)
         return false;
+    graph->n = (uint32_t)head.n;
+    graph->key[0] = head.key[0];
+    graph->key[1] = head.key[1];
     parts_of(graph, head.n_edges, head.n_names, parts);
     for (int i = 0; i < N_PARTS; i++)
         total += parts[i].size;
@@ -130,6 +134,8 @@ static bool read_graph(int fd, struct map_graph *graph)
         if (ok)
             sum = sum_of(sum, memory[i], parts[i].size);
     }
+    graph->contents = memory[CONTENTS];
+    graph->path_hashes = memory[PATH_HASHES];
     graph->first_edge = memory[FIRST_EDGE];
     graph->first_name = memory[FIRST_NAME];
     graph->edges = memory[EDGES];
@@ -141,6 +147,7 @@ static bool read_graph(int fd, struct map_graph *graph)
 bool map_graph_load(struct index *index, struct map_graph *graph)
 {
     struct buffer path = {0};
+    *graph = (struct map_graph){0};
     buffer_printf(&path, "%s.map", buffer_text(&index->path));
     int fd = path.failed ? -1 : open(path.data, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     bool ok = fd >= 0 && read_graph(fd, graph);
@@ -148,7 +155,7 @@ bool map_graph_load(struct index *index, struct map_graph *graph)
         close(fd);
     buffer_deinit(&path);
     if (!ok)
-        map_graph_forget(graph);
+        map_graph_deinit(graph);
     return ok;
 }
 

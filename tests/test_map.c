@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "repo/map_graph.h"
 #include "repo/map.h"
 #include "tests/repo_fixture.h"
 
@@ -279,12 +280,160 @@ static void follows_changes(void **state)
     place_end(&place);
 }
 
+/* ---- the graph by what changed ---- */
+
+static uint32_t random_below(uint32_t *seed, uint32_t n)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (*seed >> 8) % n;
+}
+
+/* A file of definitions and uses of names from one pool, so that files share them. */
+static void write_source(const struct place *place, const char *name, uint32_t *seed)
+{
+    enum { POOL = 90 };
+    char path[4300];
+    snprintf(path, sizeof path, "%s/%s", place->folder, name);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    for (uint32_t n = 1 + random_below(seed, 6); n; n--)
+        switch (random_below(seed, 4)) {
+        case 0:
+            fprintf(file, "struct shape_%u {\n    int x;\n};\n", random_below(seed, POOL));
+            break;
+        case 1:
+            fprintf(file, "#define LIMIT_%u 1\n", random_below(seed, POOL));
+            break;
+        default:
+            fprintf(file, "int call_%u(void)\n{\n", random_below(seed, POOL));
+            for (uint32_t k = random_below(seed, 9); k; k--)
+                fprintf(file, "    call_%u(LIMIT_%u);\n", random_below(seed, POOL), random_below(seed, POOL));
+            fprintf(file, "    struct shape_%u *s;\n    return 0;\n}\n", random_below(seed, POOL));
+        }
+    assert_int_equal(fclose(file), 0);
+}
+
+static void source_name(uint32_t i, char out[32])
+{
+    snprintf(out, 32, "%s/f%02u.%c", i % 3 ? "app" : "core", i, i % 4 ? 'c' : 'h');
+}
+
+static void change_something(struct place *place, uint32_t *seed)
+{
+    enum { FILES = 60 };
+    char name[32], other[32], script[256];
+    source_name(random_below(seed, FILES), name);
+    source_name(random_below(seed, FILES), other);
+    switch (random_below(seed, 6)) {
+    case 0:
+        snprintf(script, sizeof script, "rm -f %s", name);
+        break;
+    case 1:
+        snprintf(script, sizeof script, "[ ! -e %s ] || [ %s = %s ] || mv %s %s", name, name, other, name, other);
+        break;
+    case 2:
+        snprintf(script, sizeof script, "[ ! -e %s ] || [ %s = %s ] || cp %s %s", name, name, other, name, other);
+        break;
+    default:
+        write_source(place, name, seed);
+        return;
+    }
+    fixture_run(place->folder, script);
+}
+
+static void assert_same_graph(const struct map_graph *one, const struct map_graph *other)
+{
+    assert_int_equal(one->n, other->n);
+    assert_memory_equal(one->first_edge, other->first_edge, (one->n + 1) * sizeof *one->first_edge);
+    assert_memory_equal(one->first_name, other->first_name, (one->n + 1) * sizeof *one->first_name);
+    assert_memory_equal(one->edges, other->edges, one->first_edge[one->n] * sizeof *one->edges);
+    assert_memory_equal(one->names, other->names, one->first_name[one->n] * sizeof *one->names);
+    assert_memory_equal(one->rank, other->rank, one->n * sizeof *one->rank);
+}
+
+/* Whatever changed, and however often: what comes of the earlier graph is the graph made anew, ranks included. */
+static void patched_is_anew(void **state)
+{
+    enum { ROUNDS = 150 };
+    struct place place;
+    char name[32];
+    uint32_t seed = 7;
+    int n_patched = 0;
+    (void)state;
+    place_make(&place);
+    for (uint32_t i = 0; i < 60; i++) {
+        source_name(i, name);
+        write_source(&place, name, &seed);
+    }
+    refresh(&place);
+    struct map_graph old, anew, patched;
+    assert_int_equal(map_graph_nodes(place.index, &old, NULL), STATUS_OK);
+    assert_int_equal(map_graph_build(place.index, &old, NULL, NULL), STATUS_OK);
+    assert_true(old.first_edge[old.n] > 100 && old.first_name[old.n] > 50);
+    for (int round = 0; round < ROUNDS; round++) {
+        bool is_patched = false;
+        for (uint32_t n = 1 + random_below(&seed, 3); n; n--)
+            change_something(&place, &seed);
+        refresh(&place);
+        assert_int_equal(map_graph_nodes(place.index, &anew, NULL), STATUS_OK);
+        assert_int_equal(map_graph_build(place.index, &anew, NULL, NULL), STATUS_OK);
+        assert_int_equal(map_graph_nodes(place.index, &patched, NULL), STATUS_OK);
+        assert_int_equal(map_graph_patch(place.index, &patched, &old, NULL, &is_patched, NULL), STATUS_OK);
+        if (is_patched)
+            assert_same_graph(&anew, &patched);
+        n_patched += is_patched;
+        map_graph_deinit(&old);
+        old = is_patched ? patched : anew;
+        map_graph_deinit(is_patched ? &anew : &patched);
+    }
+    assert_true(n_patched > ROUNDS / 2);
+    map_graph_deinit(&old);
+    place_end(&place);
+}
+
+/* An index that was made anew numbers its contents otherwise: the map is the same. */
+static void numbers_do_not_matter(void **state)
+{
+    struct place place;
+    char name[32];
+    uint32_t seed = 3;
+    (void)state;
+    place_make(&place);
+    for (uint32_t i = 60; i; i--) { /* one at a time, the last first */
+        source_name(i - 1, name);
+        write_source(&place, name, &seed);
+        if (i % 5 == 0)
+            refresh(&place);
+    }
+    refresh(&place);
+    const struct map_request request = {.budget = 700};
+    struct map_graph grown, fresh;
+    assert_int_equal(map_graph_nodes(place.index, &grown, NULL), STATUS_OK);
+    assert_int_equal(map_graph_build(place.index, &grown, NULL, NULL), STATUS_OK);
+    char *text = text_of(&place, &request);
+    index_close(place.index);
+    fixture_run(place.folder, "rm -f cache/*");
+    assert_int_equal(index_open(place.cache, repo_root(place.repo), &place.index, NULL), STATUS_OK);
+    refresh(&place);
+    assert_int_equal(map_graph_nodes(place.index, &fresh, NULL), STATUS_OK);
+    assert_int_equal(map_graph_build(place.index, &fresh, NULL, NULL), STATUS_OK);
+    assert_same_graph(&grown, &fresh);
+    char *again = text_of(&place, &request);
+    assert_string_equal(text, again);
+    free(text);
+    free(again);
+    map_graph_deinit(&grown);
+    map_graph_deinit(&fresh);
+    place_end(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(never_exceeds_its_budget), cmocka_unit_test(passes_on_a_failed_count),
         cmocka_unit_test(ranks_what_is_used_first), cmocka_unit_test(follows_what_is_asked_for),
         cmocka_unit_test(trusts_no_saved_graph),    cmocka_unit_test(follows_changes),
+        cmocka_unit_test(patched_is_anew),          cmocka_unit_test(numbers_do_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
