@@ -74,7 +74,7 @@ struct index_definition {
     struct span whole, signature, doc; /* bytes of the file, if its id is still blob */
     uint32_t line, end_line;
     enum tag_kind kind;
-    const char *scope; /* the name of what encloses it, or "" */
+    const char *scope; /* what it belongs to: as written before its name (A::f), else what encloses it, or "" */
     struct repo_id blob;
     uint32_t content;        /* the index's number of it */
     int32_t ordinal, parent; /* among the content's definitions; of what encloses it, or -1 */

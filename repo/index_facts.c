@@ -300,6 +300,29 @@ static bool is_name(struct span span, const char *text, size_t size)
 }
 
 /* A definition whose name can't be kept still holds its number, as one without a name. */
+static bool is_word_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (c & 0x80);
+}
+
+/* What a name says that it belongs to: A of void A::f() {}, of A<T>::f and of N::A::f; empty where it says nothing. */
+static struct span scope_before(const char *text, uint32_t begin, uint32_t name)
+{
+    const struct span none = {name, name};
+    if (name < begin + 3 || text[name - 1] != ':' || text[name - 2] != ':')
+        return none;
+    uint32_t end = name - 2, depth = 0;
+    while (end > begin && (depth || text[end - 1] == '>')) {
+        depth += text[end - 1] == '>';
+        depth -= text[end - 1] == '<';
+        end--;
+    }
+    uint32_t at = end;
+    while (at > begin && is_word_byte(text[at - 1]) && end - at < FACT_NAME_MAX)
+        at--;
+    return depth ? none : (struct span){at, end};
+}
+
 static void put_definitions(const struct syntax_result *result, const char *text, size_t size, struct facts *facts)
 {
     struct code_name last = {.size = 0};
@@ -321,9 +344,15 @@ static void put_definitions(const struct syntax_result *result, const char *text
             it.line = line;
         if (it.end_line < it.line)
             it.end_line = it.line;
-        code_put(out, it.kind < TAG_N_KINDS ? (unsigned)it.kind : TAG_VARIABLE);
+        struct span scope = has_name ? scope_before(text, it.whole.begin, it.name.begin) : (struct span){0, 0};
+        unsigned kind = it.kind < TAG_N_KINDS ? (unsigned)it.kind : TAG_VARIABLE;
+        code_put(out, kind | (scope.end > scope.begin ? FACT_HAS_SCOPE : 0));
         code_put(out, has_parent ? i - (size_t)it.parent : 0);
         code_put_name(out, &last, text + it.name.begin, it.name.end - it.name.begin);
+        if (scope.end > scope.begin) {
+            code_put(out, scope.end - scope.begin);
+            buffer_append(out, text + scope.begin, scope.end - scope.begin);
+        }
         code_put(out, it.whole.begin - begin);
         code_put(out, it.whole.end - it.whole.begin);
         code_put_signed(out, (int64_t)it.name.begin - it.whole.begin);

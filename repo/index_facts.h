@@ -3,7 +3,8 @@
  *
  *   chunks       a row of: bytes between the last chunk's end and this one's begin, bytes, lines since the last end line,
  *                lines beyond its first, scope + 1
- *   definitions  a row of: kind, own number - parent's (0: none), name (cut by the last one), begin since the last one's
+ *   definitions  a row of: kind (and 32 where a scope follows the name), own number - parent's (0: none), name (cut by the
+ *                last one), the scope that stands before the name in the text (A of void A::f() {}: size, bytes), begin since the last one's
  *                begin, bytes, name's begin relative to begin, signature's begin relative to begin, signature's bytes,
  *                doc's bytes and, where not 0, how far before begin it begins, line since the last one's, lines beyond its
  *                first
@@ -19,6 +20,7 @@
 #include "repo/syntax.h"
 
 enum { FACT_NAME_MAX = 255 }; /* longer names are left out */
+enum { FACT_HAS_SCOPE = 32 }; /* beside a definition's kind */
 
 struct facts {
     struct repo_id id;
@@ -77,6 +79,7 @@ struct fact_definition {
     int32_t parent;
     enum tag_kind kind;
     uint32_t ordinal;
+    struct slice scope; /* as written before the name; within the reader's bytes */
 };
 struct fact_definitions {
     struct code_reader reader;

@@ -27,10 +27,15 @@ bool facts_next_definition(struct fact_definitions *list)
     uint64_t kind = code_get(reader), up = code_get(reader);
     now->ordinal = list->is_begun ? now->ordinal + 1 : 0;
     list->is_begun = true;
+    bool has_scope = kind & FACT_HAS_SCOPE;
+    kind &= ~(uint64_t)FACT_HAS_SCOPE;
     now->kind = kind < TAG_N_KINDS ? (enum tag_kind)kind : TAG_VARIABLE;
     now->parent = up && up <= now->ordinal ? (int32_t)(now->ordinal - up) : -1;
     if (!code_get_name(reader, &now->name))
         return false;
+    size_t scope_size = has_scope ? (size_t)code_get(reader) : 0;
+    const uint8_t *scope = code_get_bytes(reader, scope_size);
+    now->scope = (struct slice){(const char *)scope, scope ? scope_size : 0};
     uint32_t begin = now->whole.begin = add(reader, now->whole.begin, code_get(reader));
     now->whole.end = add(reader, begin, code_get(reader));
     now->name_span.begin = add_signed(reader, begin, code_get_signed(reader));

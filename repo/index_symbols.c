@@ -138,6 +138,12 @@ static enum status decode_all(struct index *index, int64_t content, struct index
             break;
         to->content = (uint32_t)content;
         to->scope = to->parent >= 0 ? out->items[to->parent].name : "";
+        if (list.now.scope.size)
+            to->scope = arena_copy_text(&out->arena, list.now.scope.data, list.now.scope.size);
+        if (!to->scope) {
+            status = out_of_memory(error);
+            break;
+        }
     }
     if (status == STATUS_OK && list.reader.failed)
         status = index_damaged(error);

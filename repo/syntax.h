@@ -95,7 +95,7 @@ enum status languages_new(const char *const *grammar_folders, const char *const 
 void languages_free(struct languages *languages);
 /* What is found in texts of this language (or in plain ones, -1) depends on: our own code, by SYNTAX_VERSION, the grammars
  * that are there, and the tag query.  Another number: found again.  Reads the files once, 2 ms for all.  Thread-safe. */
-enum { SYNTAX_VERSION = 1 }; /* one more whenever other definitions, references or chunks come out of the same text */
+enum { SYNTAX_VERSION = 2 }; /* one more whenever other definitions, references or chunks come out of the same text */
 uint64_t languages_version(struct languages *languages, int language);
 
 /* Whether texts of a language can be read by their syntax: STATUS_NOT_FOUND without a grammar or a tag query,

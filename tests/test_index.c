@@ -764,6 +764,34 @@ static void the_graph_joins_names(void **state)
     index_close(index);
 }
 
+/* A definition of C++ that stands outside of its class belongs to it all the same. */
+static void written_scopes_are_known(void **state)
+{
+    (void)state;
+    static const char *const wanted[][2] = {{"plain", ""},     {"turn", "Wheel"},   {"roll", "Wheel"},
+                                            {"push", "Stack"}, {"~Wheel", "Wheel"}, {"inner", "Wheel"},
+                                            {"deep", "In"}};
+    write_file("wheel.cpp", "struct Wheel {\n    int inner() { return 1; }\n};\n"
+                            "int plain() { return 0; }\n"
+                            "int Wheel::turn(int n) { return n; }\n"
+                            "static_assert(1);\n"
+                            "Wheel::~Wheel() {}\n"
+                            "namespace cars {\nvoid Wheel::roll() {}\n}\n"
+                            "template <class T> void Stack<T, Pair<T>>::push(T x) {}\n"
+                            "int Out::In::deep() { return 2; }\n");
+    struct index *index = open_index();
+    refresh(index);
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        struct index_definitions found;
+        assert_int_equal(index_definitions(index, wanted[i][0], NULL, 5, &found, NULL), STATUS_OK);
+        if (found.n != 1)
+            fail_msg("%s: %zu", wanted[i][0], found.n);
+        assert_string_equal(found.items[0].scope, wanted[i][1]);
+        index_definitions_deinit(&found);
+    }
+    index_close(index);
+}
+
 static bool note_edit(void *context, const char *path, size_t size, int64_t edited_ns)
 {
     bool *is_edited = context;
@@ -827,6 +855,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_and_places_are_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(imports_follow_plain_rules, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_graph_joins_names, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(written_scopes_are_known, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_query_reads_again, set_up, tear_down),
     };
     const char *grammars[] = {"build/lib", NULL}, *tags[] = {"assets/tags", NULL};
