@@ -187,7 +187,7 @@ const struct command command_complete = {
         "Exit status 1: there is nothing to say.\n"
         "\n"
         "  fathom complete src/main.c:120:9\n"
-        "  fathom complete --stdin --json --alternatives 3 src/main.c:120:9 < editor-buffer",
+        "  fathom complete --stdin --alternatives 3 src/main.c:120:9 < editor-buffer",
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .n_arguments_max = 1,
