@@ -40,7 +40,7 @@ static void print_json(const struct work *work)
     cJSON *object = cJSON_CreateObject();
     const struct buffer *text = result->n_ways ? &result->ways[0].text : NULL;
     json_add(object, "text", json_text(text ? buffer_text(text) : "", text ? text->size : 0));
-    json_add_text(object, "stop", result->n_ways ? fim_stop_name(result->ways[0].stop) : "eot");
+    json_add_text(object, "stop", fim_stop_name(result->stop));
     json_add_integer(object, "tokens", (int64_t)result->n_tokens);
     json_add_integer(object, "cached", (int64_t)result->n_cached);
     json_add_integer(object, "prefilled", (int64_t)result->n_prefilled);

@@ -250,6 +250,7 @@ static enum status take_ways(struct run *run, struct fim_ways *ways)
     result->ways = calloc(most, sizeof *result->ways);
     if (!result->ways)
         return error_set(run->error, STATUS_MEMORY, "out of memory");
+    result->stop = ways->n ? ways->ways[0].stop : FIM_STOP_END;
     for (size_t i = 0; i < ways->n && result->n_ways < most; i++) {
         struct fim_way *way = &ways->ways[i];
         if (!way->text.size)
@@ -271,6 +272,7 @@ static enum status evaluate(struct run *run)
     if (!status)
         status = read_prompt(run);
     result->prompt_ms = ms_since(run->started);
+    result->stop = result->is_late ? FIM_STOP_DEADLINE : FIM_STOP_LIMIT;
     if (status || result->is_late || !run->request->n_predict)
         return status;
     status = fill(run, &ways);

@@ -61,6 +61,7 @@ struct complete_way {
 struct complete_result {
     struct complete_way *ways; /* best first; none where nothing is worth saying */
     size_t n_ways;
+    enum fim_stop stop;           /* of the best, also where there was nothing to say */
     size_t n_tokens;              /* of the best */
     size_t n_decoded;             /* evaluated behind the prompt, for all ways */
     size_t n_cached, n_prefilled; /* of the prompt: taken from the session, evaluated */

@@ -191,6 +191,7 @@ bool complete_kept_find(struct complete_kept *kept, const struct complete_reques
         if (!out->ways)
             return false;
         out->n_tokens = entry->n_tokens;
+        out->stop = out->n_ways ? out->ways[0].stop : FIM_STOP_END;
         out->is_remembered = true;
         return true;
     }

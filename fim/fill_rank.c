@@ -131,6 +131,25 @@ static double score_of(const struct fill *fill, const struct fim_way *way, bool 
     return way->suffix + FIM_WEIGHT_OWN * way->own / pow((double)(way->n_own ? way->n_own : 1), FIM_LENGTH_POWER);
 }
 
+/* Files stand under comments with their paths where the form has no marks, and the model writes such lines itself: what
+ * follows one is another file. */
+static void cut_at_path(struct buffer *text)
+{
+    struct slice all = {buffer_text(text), text->size};
+    size_t next;
+    for (size_t at = 0; at < all.size; at = next) {
+        struct slice line = slice_trim(line_at(all, at, &next));
+        size_t begin = slice_begins(line, slice_from("// ")) ? 3 : slice_begins(line, slice_from("# ")) ? 2 : 0;
+        struct slice path = {line.data + begin, line.size - begin};
+        if (!begin || !path.size || memchr(path.data, ' ', path.size) || !memchr(path.data, '.', path.size - 1) ||
+            !memchr(path.data, '/', path.size))
+            continue;
+        text->size = at;
+        text->data[at] = 0;
+        return;
+    }
+}
+
 /* A way of the branch, unless there is the same already. */
 static bool add_way(struct fill *fill, struct branch *branch, struct fim_ways *out)
 {
@@ -139,6 +158,8 @@ static bool add_way(struct fill *fill, struct branch *branch, struct fim_ways *o
     *way =
         (struct fim_way){.stop = branch->stop, .own = branch->own, .n_own = branch->ids.n, .n_tokens = branch->ids.n};
     buffer_append(&way->text, buffer_text(&branch->text), end);
+    if (!fill->format->has_marks)
+        cut_at_path(&way->text);
     fim_trim(fill->place, fill->suffix, &way->text);
     way->errors = fim_cut_back(fill->place, fill->options->syntax, &way->text);
     for (size_t i = 0; i < out->n; i++)
