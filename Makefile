@@ -12,7 +12,7 @@ NVCC     ?= $(firstword $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/loc
 Q         = $(if $(V),,@)
 
 LAYERS    = engine ui fim repo plugins app
-LIBRARIES = libpcre2-8 libutf8proc libedit inih libcjson sqlite3 libgit2 tree-sitter
+LIBRARIES = libpcre2-8 libutf8proc libedit inih libcjson sqlite3 libgit2 tree-sitter libmicrohttpd
 WARNINGS  = -Wall -Wextra -Wshadow -Wconversion
 COMPILE   = $(CC) -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) -ffp-contract=off -pthread $(CFLAGS) $(SANITIZE) $(CPPFLAGS)
 LINK      = $(CC) -pthread $(CFLAGS) $(SANITIZE) $(LDFLAGS)

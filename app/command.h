@@ -75,6 +75,7 @@ extern const struct command command_map;
 extern const struct command command_complete;
 extern const struct command command_context;
 extern const struct command command_trust;
+extern const struct command command_serve;
 extern const struct command command_config;
 extern const struct command command_help;
 

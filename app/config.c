@@ -110,7 +110,9 @@ static int take_key(void *context, const char *section_name, const char *key, co
     if (parse->status != STATUS_OK)
         return 0;
     if (*section_name && !section_find(section_name, &section))
-        return fail(parse, "[", section_name, "]: no such section (there are model, sampling, chat, output and index)");
+        return fail(parse, "[", section_name,
+                    "]: no such section (there are model, sampling, chat, output, index,"
+                    " completion and server)");
     if (!option_find(key, strlen(key), NULL, 0, &id) || !option_row(id)->is_configurable)
         return unknown_key(parse, key);
     if (*section_name && option_row(id)->section != section) {

@@ -42,6 +42,10 @@ enum option_id {
     OPTION_BUDGET,
     OPTION_SOURCES,
     OPTION_FIM_FORM,
+    OPTION_LISTEN,
+    OPTION_API_KEY,
+    OPTION_CORS,
+    OPTION_SLOTS,
     OPTION_HELP,
     OPTION_VERSION,
     /* Of single commands. */
@@ -76,6 +80,7 @@ enum option_id {
     OPTION_YES,
     OPTION_REVOKE,
     OPTION_WATCH,
+    OPTION_REPO,
     OPTION_LIMIT, /* number of rows */
 };
 
@@ -97,6 +102,7 @@ enum option_section {
     SECTION_OUTPUT,
     SECTION_INDEX,
     SECTION_COMPLETION,
+    SECTION_SERVER,
     SECTION_COMMAND,
     SECTION_LIMIT
 };
@@ -213,6 +219,11 @@ struct settings {
     int64_t budget;           /* tokens of a completion's prompt */
     const char *sources_text; /* words parted by commas: place_sources */
     int fim_form;             /* enum setting_fim */
+    const char *listen;       /* an address */
+    const char *api_key;      /* NULL: none is asked for */
+    struct text_list cors;    /* origins */
+    int64_t slots;
+    const char *repo; /* a folder; NULL: none */
 };
 
 const struct option *option_row(enum option_id id);

@@ -94,8 +94,7 @@ static void finish_text(struct turn *turn)
         thought_split_finish(turn->split, take_part, turn);
 }
 
-/* The template's turn end, where the vocabulary doesn't flag it as one: then its text has to stop the answer. */
-static const char *unflagged_turn_end(const struct engine *engine, const struct chat_template *chat)
+const char *turn_unflagged_end(const struct engine *engine, const struct chat_template *chat)
 {
     const char *turn_end = chat_template_turn_end(chat);
     if (!turn_end || !*turn_end)
@@ -118,7 +117,7 @@ static enum status open_text(struct turn *turn, struct error *error)
     turn->think_close = chat_template_think_close(chat, &starts_inside);
     const char *stops[17];
     size_t n = 0;
-    const char *turn_end = unflagged_turn_end(turn->prompt.engine, chat);
+    const char *turn_end = turn_unflagged_end(turn->prompt.engine, chat);
     if (turn->options->n_stops > 16)
         return error_set(error, STATUS_ARGUMENT, "at most 16 stop strings");
     for (; n < turn->options->n_stops; n++)

@@ -77,6 +77,9 @@ struct turn_result {
 /* "eot" (the model ended its turn), "limit", "string", "context", "cancelled". */
 const char *turn_stop_name(enum turn_stop stop);
 
+/* The template's turn end, where the vocabulary doesn't flag it as one: then its text has to stop the answer.  Else NULL. */
+const char *turn_unflagged_end(const struct engine *engine, const struct chat_template *chat);
+
 /* Tokens a second of the answer; 0 where there were too few to tell. */
 double turn_speed(const struct turn_result *result);
 

@@ -178,7 +178,16 @@ static void control_put(const struct render *render, const char *text)
 
 static void content_put(const struct render *render, struct slice content)
 {
-    prompt_put(render->prompt, content.data, content.size, false);
+    bool is_control = false;
+    char mark = render->options->mark;
+    while (content.size) {
+        const char *end = mark ? memchr(content.data, mark, content.size) : NULL;
+        size_t size = end ? (size_t)(end - content.data) : content.size;
+        prompt_put(render->prompt, content.data, size, is_control);
+        size += end ? 1 : 0;
+        content = (struct slice){content.data + size, content.size - size};
+        is_control = !is_control;
+    }
 }
 
 /* ---- cutting contents ---- */
@@ -451,7 +460,10 @@ static void user_put(const struct render *render, size_t i)
         content = trim_right(content);
     if (joined_system(render, i, &system, &is_control)) {
         control_put(render, family->before[CHAT_SYSTEM]);
-        prompt_put(render->prompt, system.data, system.size, is_control);
+        if (is_control)
+            prompt_put(render->prompt, system.data, system.size, true);
+        else
+            content_put(render, system);
         struct slice after = slice_from(family->after[CHAT_SYSTEM]);
         if ((family->flags & TRIM_JOINED) && content.size == 0)
             after = trim_right(after);

@@ -423,9 +423,16 @@ static enum status tokenize_pieces(const struct engine *engine, const struct cha
 enum status engine_chat_tokens(const struct engine *engine, const struct chat_message *messages, size_t n_messages,
                                bool add_generation, struct tokens *out, struct error *error)
 {
+    return engine_chat_tokens_marked(engine, messages, n_messages, add_generation, 0, out, error);
+}
+
+enum status engine_chat_tokens_marked(const struct engine *engine, const struct chat_message *messages,
+                                      size_t n_messages, bool add_generation, char mark, struct tokens *out,
+                                      struct error *error)
+{
     if (!engine->chat)
         return error_set(error, engine->chat_error.status, "%s", engine->chat_error.text);
-    const struct chat_options options = {engine->bos, engine->eos, add_generation};
+    const struct chat_options options = {engine->bos, engine->eos, add_generation, mark};
     struct chat_prompt prompt = {0};
     struct tokens tokens = {0};
     int32_t bos = tokenizer_special(engine->tokenizer)->bos;

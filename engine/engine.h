@@ -228,6 +228,11 @@ const struct chat_template *engine_chat(const struct engine *engine, struct erro
 enum status engine_chat_tokens(const struct engine *engine, const struct chat_message *messages, size_t n_messages,
                                bool add_generation, struct tokens *out, struct error *error);
 
+/* The same where contents may hold control text of the caller's own, between two bytes `mark` (chat_options). */
+enum status engine_chat_tokens_marked(const struct engine *engine, const struct chat_message *messages,
+                                      size_t n_messages, bool add_generation, char mark, struct tokens *out,
+                                      struct error *error);
+
 /* ---- session ---- */
 
 struct session_options {

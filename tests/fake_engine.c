@@ -7,12 +7,15 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "engine/piece_order.h"
+
 struct fake_engine fake_engine;
 
 struct engine {
     struct model_info info;
     char *path;
     struct chat_template *chat;
+    struct piece_order *pieces;
     int n_threads;
 };
 
@@ -235,6 +238,7 @@ void engine_close(struct engine *engine)
     if (!engine)
         return;
     chat_template_free(engine->chat);
+    piece_order_free(engine->pieces);
     free(engine->path);
     free(engine);
 }
@@ -320,6 +324,14 @@ struct slice engine_piece(const struct engine *engine, int32_t id, bool special)
     return piece(id, special);
 }
 
+enum status engine_piece_order(struct engine *engine, const struct piece_order **out, struct error *error);
+enum status engine_piece_order(struct engine *engine, const struct piece_order **out, struct error *error)
+{
+    enum status status = engine->pieces ? STATUS_OK : piece_order_new(engine, &engine->pieces, error);
+    *out = engine->pieces;
+    return status;
+}
+
 bool engine_token_is_end(const struct engine *engine, int32_t id)
 {
     (void)engine;
@@ -342,9 +354,18 @@ const struct chat_template *engine_chat(const struct engine *engine, struct erro
 enum status engine_chat_tokens(const struct engine *engine, const struct chat_message *messages, size_t n_messages,
                                bool add_generation, struct tokens *out, struct error *error)
 {
+    return engine_chat_tokens_marked(engine, messages, n_messages, add_generation, 0, out, error);
+}
+
+enum status engine_chat_tokens_marked(const struct engine *engine, const struct chat_message *messages,
+                                      size_t n_messages, bool add_generation, char mark, struct tokens *out,
+                                      struct error *error)
+{
     struct chat_prompt prompt = {0};
-    struct chat_options options = {
-        .bos = fake_engine.adds_bos ? special_texts[0] : "", .eos = special_texts[2], .add_generation = add_generation};
+    struct chat_options options = {.bos = fake_engine.adds_bos ? special_texts[0] : "",
+                                   .eos = special_texts[2],
+                                   .add_generation = add_generation,
+                                   .mark = mark};
     enum status status = chat_render(engine->chat, messages, n_messages, &options, &prompt, error);
     for (size_t i = 0; status == STATUS_OK && i < prompt.n_pieces; i++) {
         const struct chat_piece *part = &prompt.pieces[i];

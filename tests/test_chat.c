@@ -169,7 +169,7 @@ static void assert_renders(const struct chat_template *chat, const cJSON *row)
             cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(row, "renders"), conversation->string);
         assert_non_null(expected);
         for (int add_generation = 0; add_generation < 2; add_generation++) {
-            struct chat_options options = {field(row, "bos"), field(row, "eos"), add_generation};
+            struct chat_options options = {field(row, "bos"), field(row, "eos"), add_generation, 0};
             struct error error = {0};
             enum status status = chat_render(chat, messages, n, &options, &prompt, &error);
             if (cJSON_IsNull(expected)) {
@@ -334,7 +334,7 @@ static void test_default_model(void **state)
     assert_string_equal(chat_template_turn_end(chat), "<|im_end|>");
     struct chat_prompt prompt = {0};
     struct chat_message message = {CHAT_USER, slice_from("hi")};
-    struct chat_options options = {"<|im_start|>", "<|im_end|>", true};
+    struct chat_options options = {"<|im_start|>", "<|im_end|>", true, 0};
     assert_int_equal(chat_render(chat, &message, 1, &options, &prompt, &error), STATUS_OK);
     assert_string_equal(buffer_text(&prompt.text),
                         "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging "
@@ -463,7 +463,7 @@ static void test_default_text_is_taken_from_the_template(void **state)
     assert_string_equal(chat_template_name(chat), "chatml");
     struct chat_prompt prompt = {0};
     struct chat_message messages[] = {{CHAT_USER, slice_from("a")}, {CHAT_SYSTEM, slice_from("b")}};
-    struct chat_options options = {"", "", false};
+    struct chat_options options = {"", "", false, 0};
     assert_int_equal(chat_render(chat, messages, 2, &options, &prompt, NULL), STATUS_OK);
     assert_string_equal(buffer_text(&prompt.text),
                         "<|im_start|>system\nYou speak with the sailors' voices.<|im_end|>\n<|im_start|>user\na"
@@ -521,7 +521,7 @@ static void test_names(void **state)
         assert_string_equal(chat_template_name(chat), name);
         struct chat_prompt prompt = {0};
         struct chat_message message = {CHAT_USER, slice_from("question")};
-        struct chat_options options = {"<s>", "</s>", true};
+        struct chat_options options = {"<s>", "</s>", true, 0};
         assert_int_equal(chat_render(chat, &message, 1, &options, &prompt, NULL), STATUS_OK);
         assert_non_null(strstr(buffer_text(&prompt.text), "question"));
         chat_prompt_deinit(&prompt);
@@ -563,7 +563,7 @@ static void test_render_clears_and_refuses(void **state)
     assert_int_equal(chat_template_new_named("gemma", &chat, NULL), STATUS_OK);
     struct chat_prompt prompt = {0};
     struct chat_message messages[] = {{CHAT_USER, slice_from("a")}, {CHAT_USER, slice_from("b")}};
-    struct chat_options options = {"<bos>", "<eos>", true};
+    struct chat_options options = {"<bos>", "<eos>", true, 0};
     struct error error = {0};
     assert_int_equal(chat_render(chat, messages, 1, &options, &prompt, NULL), STATUS_OK);
     size_t size = prompt.text.size;
@@ -588,7 +588,7 @@ static void test_contents_are_bytes(void **state)
         struct chat_prompt prompt = {0};
         assert_int_equal(chat_template_new_named(chat_template_known_name(i), &chat, NULL), STATUS_OK);
         struct chat_message message = {CHAT_USER, {content, sizeof content - 1}};
-        struct chat_options options = {"<s>", "</s>", true};
+        struct chat_options options = {"<s>", "</s>", true, 0};
         assert_int_equal(chat_render(chat, &message, 1, &options, &prompt, NULL), STATUS_OK);
         assert_pieces(&prompt, &message, 1);
         size_t plain = 0;

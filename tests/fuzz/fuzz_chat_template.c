@@ -81,7 +81,7 @@ static void check_template(const struct chat_template *chat, const uint8_t *data
     static const size_t sizes[] = {1, 4, 4};
     struct chat_prompt prompt = {0};
     for (size_t i = 0; i < 3; i++) {
-        struct chat_options options = {"<s>", "</s>", i != 1};
+        struct chat_options options = {"<s>", "</s>", i != 1, 0};
         if (chat_render(chat, talks[i], sizes[i], &options, &prompt, NULL) == STATUS_OK)
             check_prompt(&prompt, talks[i], sizes[i]);
     }

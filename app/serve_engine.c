@@ -1,0 +1,412 @@
+/* serve_engine: see serve_engine.h. */
+#include "app/serve_engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/serve_slot.h"
+
+/* While others answer, prompts are read in smaller pieces, so that the answers keep flowing. */
+enum { SLICE_ALONE = 256, SLICE_SHARED = 64, LOOK_MS = 20 };
+
+struct queue {
+    struct serve_job *first, *last;
+    size_t n;
+};
+
+struct serve_engine {
+    struct serve_engine_options options;
+    int32_t n_ctx; /* of each slot */
+    atomic_bool is_stopping;
+    pthread_t thread;
+
+    pthread_mutex_t lock; /* over inbox and what is shown */
+    pthread_cond_t more;
+    struct queue inbox;
+    struct serve_slot_view views[SERVE_SLOTS_MAX];
+    struct serve_totals totals;
+
+    /* The thread's own. */
+    struct serve_slot slots[SERVE_SLOTS_MAX];
+    struct queue waiting;
+    struct serve_totals counted;
+    size_t next_reader;
+    uint64_t n_requests, looked;
+};
+
+/* ---- queues ---- */
+
+static void queue_put(struct queue *queue, struct serve_job *job)
+{
+    job->next = NULL;
+    if (queue->last)
+        queue->last->next = job;
+    else
+        queue->first = job;
+    queue->last = job;
+    queue->n++;
+}
+
+static struct serve_job *queue_take(struct queue *queue)
+{
+    struct serve_job *job = queue->first;
+    if (!job)
+        return NULL;
+    queue->first = job->next;
+    queue->last = queue->first ? queue->last : NULL;
+    queue->n--;
+    return job;
+}
+
+void serve_engine_submit(struct serve_engine *engine, struct serve_job *job)
+{
+    serve_job_hold(job);
+    pthread_mutex_lock(&engine->lock);
+    queue_put(&engine->inbox, job);
+    pthread_cond_signal(&engine->more);
+    pthread_mutex_unlock(&engine->lock);
+}
+
+/* ---- a request's end ---- */
+
+static void leave(struct serve_slot *slot)
+{
+    serve_answer_free(slot->answer);
+    serve_job_release(slot->job);
+    slot->answer = NULL;
+    slot->job = NULL;
+    slot->state = SLOT_FREE;
+}
+
+static void count(struct serve_engine *engine, struct serve_slot *slot)
+{
+    struct serve_totals *counted = &engine->counted;
+    counted->n_prompt += slot->counts.n_prompt - slot->counts.n_cached;
+    counted->n_cached += slot->counts.n_cached;
+    counted->n_answer += slot->counts.n_answer;
+    counted->prompt_seconds += slot->counts.prompt_ms / 1e3;
+    counted->answer_seconds += slot->counts.answer_ms / 1e3;
+}
+
+static void end(struct serve_engine *engine, struct serve_slot *slot)
+{
+    slot->counts.n_answer = serve_answer_n(slot->answer);
+    if (slot->first)
+        slot->counts.answer_ms = (double)(clock_now_ns() - slot->first) / 1e6;
+    count(engine, slot);
+    engine->counted.n_done++;
+    serve_job_end(slot->job, serve_answer_finish(slot->answer), &slot->counts);
+    leave(slot);
+}
+
+static void fail(struct serve_engine *engine, struct serve_slot *slot, const struct error *error)
+{
+    engine->counted.n_failed++;
+    if (error->status == STATUS_CANCELLED)
+        serve_job_fail(slot->job, 503, "unavailable_error", "the server is stopping");
+    else
+        serve_job_fail_with(slot->job, error);
+    leave(slot);
+}
+
+static void drop(struct serve_engine *engine, struct serve_slot *slot)
+{
+    engine->counted.n_cancelled++;
+    count(engine, slot);
+    serve_job_fail(slot->job, 499, "cancelled", "the client went away");
+    leave(slot);
+}
+
+/* ---- a step ---- */
+
+/* Those who left while they waited shouldn't make others wait; looking at hundreds of sockets takes time, though. */
+static void drop_waiting(struct serve_engine *engine)
+{
+    struct queue kept = {0};
+    struct serve_job *job;
+    uint64_t now = clock_now_ns();
+    if (!engine->waiting.n || now - engine->looked < (uint64_t)LOOK_MS * 1000000)
+        return;
+    engine->looked = now;
+    while ((job = queue_take(&engine->waiting)) != NULL) {
+        if (!serve_job_is_gone(job)) {
+            queue_put(&kept, job);
+            continue;
+        }
+        engine->counted.n_cancelled++;
+        serve_job_fail(job, 499, "cancelled", "the client went away");
+        serve_job_release(job);
+    }
+    engine->waiting = kept;
+}
+
+static void admit(struct serve_engine *engine)
+{
+    struct error error = {0};
+    while (engine->waiting.n) {
+        struct serve_job *job = engine->waiting.first;
+        if (serve_job_is_gone(job)) {
+            engine->counted.n_cancelled++;
+            serve_job_fail(job, 499, "cancelled", "the client went away");
+            serve_job_release(queue_take(&engine->waiting));
+            continue;
+        }
+        struct serve_slot *slot = serve_slot_take(engine->slots, engine->options.n_slots, &job->task.prompt);
+        if (!slot)
+            return;
+        queue_take(&engine->waiting);
+        slot->job = job;
+        slot->state = SLOT_READING;
+        slot->last_used = ++engine->n_requests;
+        slot->began = clock_now_ns();
+        slot->first = 0;
+        slot->counts = (struct serve_counts){.n_prompt = job->task.prompt.n,
+                                             .wait_ms = (double)(slot->began - job->arrived) / 1e6};
+        size_t same = serve_slot_common(slot, &job->task.prompt);
+        slot->counts.n_cached = same < job->task.prompt.n ? same : job->task.prompt.n - 1;
+        if (serve_answer_new(engine->options.engine, job, (size_t)engine->n_ctx - job->task.prompt.n, &slot->answer,
+                             &error) != STATUS_OK)
+            fail(engine, slot, &error);
+    }
+}
+
+/* Tokens that are to be appended, and to what. */
+struct batch {
+    struct serve_slot *slots[SERVE_SLOTS_MAX];
+    struct session *sessions[SERVE_SLOTS_MAX];
+    int32_t ids[SERVE_SLOTS_MAX];
+    size_t n;
+};
+
+static void pick(struct serve_engine *engine, struct serve_slot *slot, struct batch *batch)
+{
+    struct error error = {0};
+    int32_t id;
+    bool goes_on;
+    enum status status = serve_answer_next(slot->answer, session_logits(slot->session), &id, &goes_on, &error);
+    if (!slot->first)
+        slot->first = clock_now_ns();
+    if (status != STATUS_OK) {
+        fail(engine, slot, &error);
+        return;
+    }
+    if (!goes_on) {
+        end(engine, slot);
+        return;
+    }
+    serve_job_pass(slot->job);
+    batch->slots[batch->n] = slot;
+    batch->sessions[batch->n] = slot->session;
+    batch->ids[batch->n++] = id;
+}
+
+/* The next token of every slot that answers. */
+static bool answer_all(struct serve_engine *engine)
+{
+    struct batch batch = {.n = 0};
+    struct error error = {0};
+    enum status status = STATUS_OK;
+    bool was_busy = false;
+    for (size_t i = 0; i < engine->options.n_slots; i++) {
+        struct serve_slot *slot = &engine->slots[i];
+        if (slot->state != SLOT_ANSWERING)
+            continue;
+        was_busy = true;
+        if (serve_job_is_gone(slot->job))
+            drop(engine, slot);
+        else
+            pick(engine, slot, &batch);
+    }
+    if (batch.n == 1) /* alone, drafts may help */
+        status = session_append(batch.sessions[0], batch.ids[0], &error);
+    else if (batch.n)
+        status = session_append_many(batch.sessions, batch.ids, batch.n, &engine->is_stopping, &error);
+    for (size_t i = 0; i < batch.n && status != STATUS_OK; i++)
+        fail(engine, batch.slots[i], &error);
+    return was_busy;
+}
+
+/* A slice of one slot's prompt, of each in turn. */
+static void read_one(struct serve_engine *engine, bool others_answer)
+{
+    struct serve_slot *slot = NULL;
+    struct error error = {0};
+    bool is_read;
+    for (size_t i = 0; i < engine->options.n_slots && !slot; i++) {
+        struct serve_slot *each = &engine->slots[(engine->next_reader + i) % engine->options.n_slots];
+        if (each->state == SLOT_READING) {
+            slot = each;
+            engine->next_reader = (engine->next_reader + i + 1) % engine->options.n_slots;
+        }
+    }
+    if (!slot)
+        return;
+    if (serve_job_is_gone(slot->job)) {
+        drop(engine, slot);
+        return;
+    }
+    size_t n = engine->options.session.n_slice > 0 ? (size_t)engine->options.session.n_slice : SLICE_ALONE;
+    if (others_answer && n > SLICE_SHARED)
+        n = SLICE_SHARED;
+    enum status status = serve_slot_read(slot, n, &is_read, &error);
+    slot->counts.prompt_ms = (double)(clock_now_ns() - slot->began) / 1e6;
+    if (status != STATUS_OK)
+        fail(engine, slot, &error);
+    else if (is_read)
+        slot->state = SLOT_ANSWERING;
+}
+
+static bool is_busy(const struct serve_engine *engine)
+{
+    for (size_t i = 0; i < engine->options.n_slots; i++)
+        if (engine->slots[i].job)
+            return true;
+    return engine->waiting.n > 0;
+}
+
+static void step(struct serve_engine *engine)
+{
+    drop_waiting(engine);
+    admit(engine);
+    bool others_answer = answer_all(engine);
+    read_one(engine, others_answer);
+}
+
+/* ---- the thread ---- */
+
+/* With the lock. */
+static void publish(struct serve_engine *engine)
+{
+    size_t n_running = 0, n_kv_bytes = 0;
+    for (size_t i = 0; i < engine->options.n_slots; i++) {
+        const struct serve_slot *slot = &engine->slots[i];
+        struct serve_slot_view *view = &engine->views[i];
+        *view = (struct serve_slot_view){.state = slot->state};
+        session_tokens(slot->session, &view->n_cached);
+        n_kv_bytes += session_kv_bytes(slot->session);
+        if (slot->job) {
+            memcpy(view->job, slot->job->id, sizeof view->job);
+            view->n_prompt = slot->counts.n_prompt;
+            view->n_answer = serve_answer_n(slot->answer);
+            n_running++;
+        }
+    }
+    engine->totals = engine->counted;
+    engine->totals.n_running = n_running;
+    engine->totals.n_waiting = engine->waiting.n;
+    engine->totals.n_kv_bytes = n_kv_bytes;
+}
+
+static void *run(void *context)
+{
+    struct serve_engine *engine = context;
+    pthread_mutex_lock(&engine->lock);
+    while (!atomic_load(&engine->is_stopping)) {
+        struct serve_job *job;
+        while ((job = queue_take(&engine->inbox)) != NULL)
+            queue_put(&engine->waiting, job);
+        publish(engine);
+        if (!is_busy(engine)) {
+            pthread_cond_wait(&engine->more, &engine->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&engine->lock);
+        step(engine);
+        pthread_mutex_lock(&engine->lock);
+    }
+    pthread_mutex_unlock(&engine->lock);
+    return NULL;
+}
+
+static enum status open_slots(struct serve_engine *engine, struct error *error)
+{
+    engine->options.session.cancel = &engine->is_stopping;
+    enum status status =
+        session_open(engine->options.engine, &engine->options.session, &engine->slots[0].session, error);
+    engine->n_ctx = status == STATUS_OK ? session_n_ctx(engine->slots[0].session) : 0;
+    for (size_t i = 1; i < engine->options.n_slots && status == STATUS_OK; i++)
+        status = session_fork(engine->slots[0].session, &engine->slots[i].session, error);
+    return status;
+}
+
+static void close_slots(struct serve_engine *engine)
+{
+    for (size_t i = engine->options.n_slots; i-- > 0;)
+        session_close(engine->slots[i].session);
+}
+
+enum status serve_engine_start(const struct serve_engine_options *options, struct serve_engine **out,
+                               struct error *error)
+{
+    struct serve_engine *engine = calloc(1, sizeof *engine);
+    if (!engine)
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    engine->options = *options;
+    pthread_mutex_init(&engine->lock, NULL);
+    pthread_cond_init(&engine->more, NULL);
+    enum status status = open_slots(engine, error);
+    if (status == STATUS_OK) {
+        publish(engine);
+        if (pthread_create(&engine->thread, NULL, run, engine) != 0)
+            status = error_set(error, STATUS_MEMORY, "no thread could be started");
+    }
+    if (status != STATUS_OK) {
+        close_slots(engine);
+        pthread_mutex_destroy(&engine->lock);
+        pthread_cond_destroy(&engine->more);
+        free(engine);
+        return status;
+    }
+    *out = engine;
+    return STATUS_OK;
+}
+
+static void refuse_all(struct queue *queue)
+{
+    struct serve_job *job;
+    while ((job = queue_take(queue)) != NULL) {
+        serve_job_fail(job, 503, "unavailable_error", "the server is stopping");
+        serve_job_release(job);
+    }
+}
+
+void serve_engine_stop(struct serve_engine *engine)
+{
+    struct error stopping = {.status = STATUS_CANCELLED};
+    if (!engine)
+        return;
+    pthread_mutex_lock(&engine->lock);
+    atomic_store(&engine->is_stopping, true);
+    pthread_cond_signal(&engine->more);
+    pthread_mutex_unlock(&engine->lock);
+    pthread_join(engine->thread, NULL);
+    for (size_t i = 0; i < engine->options.n_slots; i++)
+        if (engine->slots[i].job)
+            fail(engine, &engine->slots[i], &stopping);
+    refuse_all(&engine->waiting);
+    refuse_all(&engine->inbox);
+    close_slots(engine);
+    pthread_mutex_destroy(&engine->lock);
+    pthread_cond_destroy(&engine->more);
+    free(engine);
+}
+
+int32_t serve_engine_n_ctx(const struct serve_engine *engine)
+{
+    return engine->n_ctx;
+}
+
+size_t serve_engine_n_slots(const struct serve_engine *engine)
+{
+    return engine->options.n_slots;
+}
+
+void serve_engine_view(struct serve_engine *engine, struct serve_slot_view *slots, struct serve_totals *totals)
+{
+    pthread_mutex_lock(&engine->lock);
+    if (slots)
+        memcpy(slots, engine->views, engine->options.n_slots * sizeof *slots);
+    *totals = engine->totals;
+    totals->n_waiting += engine->inbox.n;
+    pthread_mutex_unlock(&engine->lock);
+}
