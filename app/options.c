@@ -600,7 +600,7 @@ const struct option *option_row(enum option_id id)
 const char *option_section_name(enum option_section section)
 {
     static const char *const names[SECTION_LIMIT] = {"model", "sampling",   "chat",   "output",
-                                                     "index", "completion", "command"};
+                                                     "index", "completion", "server", "command"};
     return names[section];
 }
 

@@ -356,7 +356,8 @@ static void wrong_configurations_are_named_by_line(void **state)
         {"json = yes\n", "config:1: json: no such key (fathom config lists them)"},
         {"prompt = yes\n", "config:1: prompt: no such key (fathom config lists them)"},
         {"[model]\ntemp = 1\n", "config:2: temp: it belongs under [sampling]"},
-        {"[nothing]\ntemp = 1\n", "config:2: [nothing]: no such section (there are model, sampling, chat, output and index)"},
+        {"[nothing]\ntemp = 1\n", "config:2: [nothing]: no such section (there are model, sampling, chat, output, "
+                                  "index, completion and server)"},
         {"temp = hot\n", "config:1: --temp: \"hot\" won't do (it takes a number from 0 to 100)"},
         {"quiet = yes\n  no\n", "config:2: quiet: its value takes one line"},
     };
