@@ -243,8 +243,10 @@ static bool other_members(const cJSON *schema, const cJSON **others)
 static void list_members(struct compiler *c, const cJSON *schema, struct members *members)
 {
     const cJSON *properties = get(schema, "properties"), *required = get(schema, "required"), *item;
-    if ((properties && !cJSON_IsObject(properties)) || (required && !cJSON_IsArray(required)))
+    if ((properties && !cJSON_IsObject(properties)) || (required && !cJSON_IsArray(required))) {
         fail(c, STATUS_FORMAT, "schema: 'properties' must be an object, 'required' an array%s", "");
+        return;
+    }
     cJSON_ArrayForEach(item, properties)
     {
         size_t i = 0;

@@ -77,8 +77,7 @@ static enum status take_staged(struct pending *pending)
 
 /* ---- what is not ---- */
 
-/* The content as git would store it, in place of text. */
-static void convert(struct repo *repo, const char *path, struct buffer *text)
+void repo_convert(struct repo *repo, const char *path, struct buffer *text)
 {
     git_filter_list *filters = NULL;
     git_buf stored = {0};
@@ -112,7 +111,7 @@ static bool is_same_content(struct pending *pending, const struct repo_file *fil
     } else if (repo_read_file(repo, file, LIMIT, text, NULL) != STATUS_OK) {
         return false;
     } else if (file->is_converted) {
-        convert(repo, file->path, text);
+        repo_convert(repo, file->path, text);
     }
     return !text->failed && git_odb_hash(&id, buffer_text(text), text->size, GIT_OBJECT_BLOB) == 0 &&
            git_oid_equal(&id, &entry->id);

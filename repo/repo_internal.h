@@ -61,6 +61,8 @@ bool repo_read_small(int folder_fd, const char *path, bool follows, size_t limit
 /* Appends the content of a file of the worktree: what repo_read does, without looking at it. */
 enum status repo_read_file(struct repo *repo, const struct repo_file *file, uint64_t limit, struct buffer *out,
                            struct error *error);
+/* The content as git would store it (line ends), in place of text; for files that are converted. */
+void repo_convert(struct repo *repo, const char *path, struct buffer *text);
 struct repo_stamp repo_stamp_of(const struct stat *about);
 
 /* ---- git's own index ---- */
