@@ -1,6 +1,7 @@
 /* gather: see gather.h.  Here the order of things: the text's syntax, what stands near the cursor, then each source. */
 #include "app/gather.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +159,8 @@ enum status gather_add(struct gathering *gathering, const struct fim_piece *piec
     }
     struct fim_piece *added = &out->pieces[out->n_pieces];
     *added = *piece;
+    /* A long piece takes the place of several short ones. */
+    added->worth = piece->worth / sqrt(1 + (double)piece->text.size / 400);
     added->path.data = arena_copy_text(&out->arena, piece->path.data, piece->path.size);
     added->text.data = arena_copy_text(&out->arena, piece->text.data, piece->text.size);
     if (!added->path.data || !added->text.data)
