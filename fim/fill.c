@@ -78,7 +78,7 @@ static void branch_take(struct fill *fill, struct branch *branch, int32_t id, do
         branch->end = end;
     }
     find_stops(fill, branch);
-    if (!branch->stop && branch->ids.n >= fill->options->n_predict) {
+    if (!branch->stop && branch->ids.n >= fill->n_predict) {
         branch->stop = FIM_STOP_LIMIT;
         branch->end = branch->text.size;
     }
@@ -168,9 +168,9 @@ static void give_up(struct fill *fill)
 /* Chooses the next token of every branch that goes on, and opens new ones beside them. */
 static enum status step_choose(struct fill *fill, struct error *error)
 {
-    struct other others[FIM_WAYS_MOST * OTHERS_OF_ONE];
-    int32_t ids[FIM_WAYS_MOST];
-    double logprobs[FIM_WAYS_MOST];
+    struct other others[FIM_WAYS_MOST * OTHERS_OF_ONE] = {{0}};
+    int32_t ids[FIM_WAYS_MOST] = {0};
+    double logprobs[FIM_WAYS_MOST] = {0};
     size_t n_others = 0, n = fill->n_branches;
     for (size_t i = 0; i < n; i++) {
         if (fill->branches[i].stop)
@@ -179,10 +179,11 @@ static enum status step_choose(struct fill *fill, struct error *error)
         if (status)
             return status;
     }
-    qsort(others, n_others, sizeof *others, compare_others);
+    if (n_others)
+        qsort(others, n_others, sizeof *others, compare_others);
     for (size_t k = 0; k < n_others && fill->n_branches < fill->options->n_ways; k++) {
         struct branch *new = &fill->branches[fill->n_branches];
-        enum status status = branch_fork(&fill->branches[others[k].from], fill->options->n_predict, new, error);
+        enum status status = branch_fork(&fill->branches[others[k].from], fill->n_predict, new, error);
         if (status)
             return status;
         fill->n_branches++;
@@ -285,8 +286,10 @@ static enum status start(struct fill *fill, struct session *session, struct slic
     fill->n_branches = 1;
     heal_start(&first->heal, heal.data, heal.size);
     session_tokens(session, &fill->n_prompt);
+    size_t n_ctx = (size_t)session_n_ctx(session);
+    fill->n_predict = options->n_predict < n_ctx ? options->n_predict : n_ctx;
     fill->masked = calloc((size_t)fill->n_vocab, sizeof *fill->masked);
-    first->logprobs = calloc(options->n_predict + 1, sizeof *first->logprobs);
+    first->logprobs = calloc(fill->n_predict + 1, sizeof *first->logprobs);
     if (!fill->masked || !first->logprobs)
         return error_set(error, STATUS_MEMORY, "out of memory");
     return sampler_new(&options->sampling, fill->n_vocab, &fill->sampler, error);
@@ -311,7 +314,7 @@ enum status fim_fill(const struct engine *engine, struct session *session, const
     if (!status)
         status = fill_rank(&fill, out, error);
     out->n_decoded = fill.n_decoded;
-    for (size_t i = 0; i < fill.n_branches; i++)
+    for (size_t i = 0; i < FIM_WAYS_MOST; i++)
         branch_close(&fill.branches[i]);
     sampler_free(fill.sampler);
     free(fill.masked);

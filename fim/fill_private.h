@@ -29,7 +29,7 @@ struct fill {
     const struct fim_place *place;
     const struct fim_fill_options *options;
     int32_t n_vocab;
-    size_t n_prompt;
+    size_t n_prompt, n_predict;
     struct branch branches[FIM_WAYS_MOST];
     size_t n_branches, n_decoded;
     struct sampler *sampler; /* of the first way */

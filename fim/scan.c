@@ -63,9 +63,7 @@ size_t scan_step(struct scan *scan, const char *text, size_t size, size_t at)
     if (!scan_is_code(scan))
         return step_comment(scan, text, size, at);
     scan->is_escaped = false;
-    if (byte == '#' && scan->has_hash_comments) {
-        scan->is_line_comment = true;
-    } else if (byte == '/' && next == '/' && !scan->has_hash_comments) {
+    if (scan->has_hash_comments ? byte == '#' : byte == '/' && next == '/') {
         scan->is_line_comment = true;
     } else if (byte == '/' && next == '*' && !scan->has_hash_comments) {
         scan->is_block_comment = true;
