@@ -8,7 +8,9 @@
 #include "repo/search_private.h"
 
 enum { EDITS_MOST = 64, PENDING_MOST = 512 /* more say nothing of any one */ };
-static const double pending_lift = 0.2, recent_lift = 0.2; /* of a file's scores */
+/* Of a file's scores.  What a change needs in files that are changed already is among the first five for 39 % of 358
+ * questions, and without for 30 %; on packages that nobody looked at before, 40 and 37 %. */
+static const double pending_lift = 0.2, recent_lift = 0.2;
 static const int64_t second_ns = 1000000000, half_life_s = 3600, oldest_s = 12 * 3600;
 
 struct edit {
@@ -132,9 +134,8 @@ bool search_has_lift(const struct search *search)
 /* Many words are the text around a place rather than typed: whoever asks so has that file before him, and wants the others. */
 double search_nearness(const struct search *search, const char *path, size_t size)
 {
-    enum { MANY_WORDS = 7 };
     double near = index_nearness_of(search->nearness, path, size);
     if (near >= 1) /* the file itself */
-        return search->query.n_words < MANY_WORDS ? 0.4 : 0;
+        return search->query.n_words < SEARCH_MANY_WORDS ? 0.4 : 0;
     return near > 0.6 ? 0.3 : near / 3; /* imports and importers; else at most 0.6, for the same folder */
 }

@@ -6,6 +6,7 @@
 #include "repo/search.h"
 
 enum { SEARCH_MAX_WORDS = 32, SEARCH_MAX_FILTERS = 16, SEARCH_MAX_LIST = 200 };
+enum { SEARCH_MANY_WORDS = 7 /* are text rather than typed */ };
 
 struct search_query {
     struct slice words[SEARCH_MAX_WORDS]; /* as facts_next_word cuts them */
@@ -37,7 +38,8 @@ struct candidate {
     int kind; /* tag_kind, -1 text, -2 reference */
     uint32_t ordinal;
     const char *name;
-    double quality; /* within its list */
+    bool is_local, is_imported; /* within a function; in a file that others import */
+    double quality;             /* within its list */
     double score;
 };
 
@@ -82,7 +84,7 @@ enum status search_edits_new(struct search *search, struct error *error); /* int
 double search_nearness(const struct search *search, const char *path, size_t size);
 double search_lift(const struct search *search, const char *path, size_t size);
 double search_lift_chunk(const struct search *search, uint32_t chunk); /* 1 us */
-bool search_has_lift(const struct search *search); /* of any file */
+bool search_has_lift(const struct search *search);                     /* of any file */
 
 /* Places of each list that are worth looking up: nearness or an edit may bring a late one to the front. */
 static inline size_t search_depth(const struct search *search)

@@ -8,11 +8,15 @@
 #include "repo/search_private.h"
 
 enum {
-    MAX_NAMES = 48,  /* that begin with a word, in each segment */
-    MAX_PLACES = 64, /* of a name, in each segment */
-    ENOUGH = 12,     /* found: no need to try letters in order */
+    MAX_NAMES = 48,   /* that begin with a word, in each segment */
+    MAX_PLACES = 64,  /* of a name, in each segment */
+    ENOUGH = 12,      /* found: no need to try letters in order */
+    EQUALS_MOST = 16, /* places of a name that are told apart by who can mean them */
 };
 static const uint64_t fuzzy_ns = 3000000;
+/* Measured on names that 17 packages define in their tests and outside, too: the one outside is first for 74 % of 301, and
+ * without for 58 %.  Where words are the text around a place, neither better nor worse comes of it. */
+static const double imported_gain = 0.3, local_share = 0.7;
 
 /* ---- letters in order ---- */
 
@@ -202,7 +206,7 @@ static enum status hunt_word(struct search *search, struct slice word, double we
     return status;
 }
 
-/* ---- lines ---- */
+/* ---- places ---- */
 
 static enum status find_lines(struct search *search, struct candidate *it, struct buffer *blob, uint32_t *blob_of,
                               struct error *error)
@@ -212,13 +216,92 @@ static enum status find_lines(struct search *search, struct candidate *it, struc
         status = search_copy_blob(search->index, INDEX_DEFINITIONS, it->content, blob, error);
     *blob_of = it->content;
     struct fact_definitions list = {.reader = code_reader_make(blob->data, blob->size)};
-    while (status == STATUS_OK && facts_next_definition(&list))
+    int32_t function = -1; /* the last one that was met, and where it ends */
+    uint32_t function_end = 0;
+    while (status == STATUS_OK && facts_next_definition(&list)) {
+        bool is_function = list.now.kind == TAG_FUNCTION || list.now.kind == TAG_METHOD;
         if (list.now.ordinal == it->ordinal) {
             it->line = list.now.line;
             it->end_line = list.now.end_line;
+            it->is_local = function >= 0 && list.now.whole.begin < function_end;
             return STATUS_OK;
         }
+        if (is_function && list.now.whole.end > function_end) {
+            function = (int32_t)list.now.ordinal;
+            function_end = list.now.whole.end;
+        }
+    }
     it->path = NULL;
+    return status;
+}
+
+static bool stop_at_first(void *context, const char *path, size_t size)
+{
+    bool *is_any = context;
+    (void)path;
+    (void)size;
+    *is_any = true;
+    return false;
+}
+
+static enum status find_importers(struct search *search, struct candidate *it, struct error *error)
+{
+    struct buffer path = {0};
+    buffer_append(&path, it->path, it->path_size);
+    enum status status = buffer_status(&path, error);
+    if (status == STATUS_OK)
+        status = index_importers(search->index, path.data, stop_at_first, &it->is_imported, error);
+    buffer_deinit(&path);
+    return status;
+}
+
+static size_t folder_size(const struct candidate *it)
+{
+    size_t size = it->path_size;
+    while (size && it->path[size - 1] != '/')
+        size--;
+    return size;
+}
+
+/* Declared in a file beside it that others import. */
+static bool is_declared_beside(const struct candidates *list, const struct candidate *it)
+{
+    size_t size = folder_size(it);
+    for (size_t i = 0; i < list->n; i++) {
+        const struct candidate *other = &list->items[i];
+        if (other->kind == TAG_PROTOTYPE && other->is_imported && folder_size(other) == size &&
+            memcmp(other->path, it->path, size) == 0 && strcmp(other->name, it->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Of things of one name those that others can mean come first: not what lies within a function, rather what lies in a file
+ * that is imported, or is declared in one beside it. */
+static enum status weigh_equals(struct search *search, const struct candidates *list, size_t n, struct buffer *blob,
+                                uint32_t *blob_of, struct error *error)
+{
+    struct candidates equals = {list->items, n, 0};
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < n; i++) {
+        struct candidate *it = &list->items[i];
+        status = find_lines(search, it, blob, blob_of, error);
+        bool is_known = false;
+        for (size_t k = 0; it->path && k < i && !is_known; k++) {
+            const struct candidate *other = &list->items[k];
+            is_known = other->path && other->content == it->content;
+            it->is_imported = is_known && other->is_imported;
+        }
+        if (status == STATUS_OK && it->path && !is_known)
+            status = find_importers(search, it, error);
+    }
+    for (size_t i = 0; status == STATUS_OK && i < n; i++) {
+        struct candidate *it = &list->items[i];
+        if (it->path && (it->is_imported || is_declared_beside(&equals, it)))
+            it->quality += imported_gain;
+        if (it->path && it->is_local)
+            it->quality *= local_share;
+    }
     return status;
 }
 
@@ -230,9 +313,10 @@ static enum status finish(struct search *search, struct candidates *found, size_
     struct candidates list = {found->items + begin, found->n - begin, 0};
     struct buffer blob = {0};
     uint32_t blob_of = 0;
-    size_t kept = 0, tried = 0;
+    size_t kept = 0, tried = 0, n_equals = 0;
     enum status status = STATUS_OK;
     candidates_sort(&list);
+    double best = list.items[0].quality;
     for (size_t i = 0; status == STATUS_OK && i < list.n && tried < 4 * search_depth(search); i++) {
         struct candidate it = list.items[i];
         bool is_twice =
@@ -241,17 +325,23 @@ static enum status finish(struct search *search, struct candidates *found, size_
             continue;
         tried++;
         status = search_find_path(search, &it, error);
+        n_equals += it.path && n_equals == kept && n_equals < EQUALS_MOST && it.quality >= best * 0.6;
         it.quality +=
             it.path ? search_nearness(search, it.path, it.path_size) + search_lift(search, it.path, it.path_size) : 0;
         if (it.path)
             list.items[kept++] = it;
     }
     list.n = kept;
+    if (status == STATUS_OK && n_equals > 1 && search->query.n_words < SEARCH_MANY_WORDS)
+        status = weigh_equals(search, &list, n_equals, &blob, &blob_of, error);
     candidates_sort(&list);
     kept = 0;
     for (size_t i = 0; status == STATUS_OK && i < list.n && kept < search_depth(search); i++) {
         struct candidate it = list.items[i];
-        status = find_lines(search, &it, &blob, &blob_of, error);
+        if (!it.path) /* gone meanwhile */
+            continue;
+        if (!it.line)
+            status = find_lines(search, &it, &blob, &blob_of, error);
         if (it.path)
             list.items[kept++] = it;
     }

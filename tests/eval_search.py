@@ -16,6 +16,11 @@ there to choose weights by, the others were not.
 Three rankings are compared: all there is, the same without nearness (flat), and BM25 alone (text).  Exit status 1 where the
 first doesn't win on the packages that weights were not chosen by.
 
+Two more tables.  "pending": the same questions in a git repository in which all other files of the release are changed
+already and not committed yet; what should be found are definitions in the files as they are then, by the whole ranking and
+by that without edits (near).  "names": of each name that ctags finds defined both in a test, an example, a script and in
+none of these, the search for that name alone: how often one that is in none of these is the first definition shown.
+
 Needs FATHOM_PROGRAM, git and universal-ctags."""
 
 import collections
@@ -37,6 +42,8 @@ AROUND = 10
 QUESTIONS = 60
 WORDS = 32  # a query's limit
 DEFINERS = 3
+ASIDE = re.compile(r"(^|/)(tests?|testing|mocks?|fakes?|examples?|docs?|bench\w*|scripts?|conftest)(/|_|\.|$)"
+                   r"|(^|/)test_|_test\.|fake_|mock_")
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
 # ctags' kinds that aren't definitions one looks up
 NOT_LOOKED_UP = {"variable", "local", "parameter", "unknown", "namespace", "module", "label", "header", "id", "constant",
@@ -140,6 +147,72 @@ def judge(question, hits, counts):
                                                         for path, first, last in top for place, line in wanted))
 
 
+def make_pending_questions(package, old, new):
+    """[(question, what should be found)]: definitions of the new tree, outside of the question's own file."""
+    defined = {name: places for name, places in list_definitions(new).items() if len(places) <= DEFINERS}
+    found = []
+    for path in sorted(set(list_code(old)) & set(list_code(new))):
+        lines = read_lines(os.path.join(old, path))
+        for at, n, added in list_hunks(os.path.join(old, path), os.path.join(new, path)):
+            names = {name for name in WORD.findall("\n".join(added)) if name in defined}
+            wanted = {place for name in names for place in defined[name] if place[0] != path}
+            words = words_around(lines, at, at + n - 1)
+            if words and wanted:
+                first, last = max(1, at - AROUND), at + n - 1 + AROUND
+                found.append(Question(path, at, first, last, words[:WORDS], set(), wanted, set()))
+    random.Random(package).shuffle(found)
+    return sorted(found[:QUESTIONS], key=lambda question: question.path)
+
+
+def evaluate_pending(package, folder):
+    old, new = (os.path.join(folder, package, which) for which in ("old", "new"))
+    results = {ranking: collections.defaultdict(list) for ranking in ("all", "near")}
+    questions = make_pending_questions(package, old, new)
+    with tempfile.TemporaryDirectory(prefix="fathom-eval-") as work:
+        environment = dict(os.environ, XDG_CACHE_HOME=os.path.join(work, "cache"), GIT_CONFIG_GLOBAL="/dev/null")
+        root = os.path.join(work, "root")
+        shutil.copytree(old, root)
+        author = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        for words in (["init", "-q"], ["add", "-Af", "."], [*author, "commit", "-q", "-m", "old"]):
+            subprocess.run(["git", *words], cwd=root, env=environment, check=True, capture_output=True)
+        index = [PROGRAM, "index", "--json"]
+        subprocess.run(index, cwd=root, env=environment, check=True, capture_output=True)
+        for path in set(list_code(old)) & set(list_code(new)):
+            shutil.copyfile(os.path.join(new, path), os.path.join(root, path))
+        last = None
+        for question in questions:
+            if question.path != last:  # its own file is as it was
+                if last:
+                    shutil.copyfile(os.path.join(new, last), os.path.join(root, last))
+                last = question.path
+                shutil.copyfile(os.path.join(old, last), os.path.join(root, last))
+                subprocess.run(index, cwd=root, env=environment, check=True, capture_output=True)
+            for ranking in results:
+                judge(question, ask(root, environment, question, ranking), results[ranking])
+    return results, len(questions)
+
+
+def evaluate_names(package, folder):
+    """(names, how often the first definition shown is a proper one)."""
+    old = os.path.join(folder, package, "old")
+    with tempfile.TemporaryDirectory(prefix="fathom-eval-") as work:
+        environment = dict(os.environ, XDG_CACHE_HOME=os.path.join(work, "cache"))
+        root = os.path.join(work, "root")
+        shutil.copytree(old, root)
+        subprocess.run([PROGRAM, "index", "--json"], cwd=root, env=environment, check=True, capture_output=True)
+        defined = list_definitions(root)
+        names = sorted(name for name, places in defined.items()
+                       if len(name) > 3 and {bool(ASIDE.search(path)) for path, _ in places} == {True, False})
+        random.Random(package).shuffle(names)
+        n_first = 0
+        for name in names[:QUESTIONS]:
+            command = [PROGRAM, "search", "--json", "--no-refresh", "--", name]
+            done = subprocess.run(command, cwd=root, env=environment, capture_output=True, check=False)
+            hits = [hit for hit in json.loads(done.stdout)["results"] if hit["kind"] != "text" and hit["name"] == name]
+            n_first += bool(hits) and not ASIDE.search(hits[0]["path"])
+    return min(len(names), QUESTIONS), n_first
+
+
 def evaluate(package, folder):
     """{ranking: {measure: [whether it was found, of each question]}} and the number of questions."""
     old, new = (os.path.join(folder, package, which) for which in ("old", "new"))
@@ -192,6 +265,16 @@ def main(arguments):
     for title, half in halves.items():
         print_table(f"{title} ({', '.join(half)})", merge(all_results, half), sum(all_results[each][1] for each in half))
     held_out = merge(all_results, halves["held out"])
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        pending = list(pool.map(lambda package: evaluate_pending(package, folder), packages))
+        names = list(pool.map(lambda package: evaluate_names(package, folder), packages))
+    for title, part in (("weights chosen by", slice(0, None, 2)), ("held out", slice(1, None, 2))):
+        print(f"\npending, {title}: {sum(n for _, n in pending[part])} questions")
+        for ranking in ("all", "near"):
+            found = {m: [each for results, _ in pending[part] for each in results[ranking][m]] for m in ("def@5", "def@10")}
+            print(f"{ranking:8}" + "".join(f"  {measure} {share(found[measure]):5.1f}%" for measure in found))
+        n, n_first = (sum(column) for column in zip(*names[part]))
+        print(f"names, {title}: of {n} the proper definition is first for {100 * n_first / (n or 1):.1f}%")
     lost = [f"{measure} of {ranking}" for ranking in RANKINGS[1:] for measure in MEASURES[:4]
             if share(held_out["all"][measure]) <= share(held_out[ranking][measure])]
     print("\nthe whole ranking " + ("doesn't win against " + ", ".join(lost) if lost else "wins in all of file and def"))

@@ -413,6 +413,29 @@ static void recent_edits_come_first(void **state)
     search_results_deinit(&results);
 }
 
+/* Of several things of one name: not the one within a function, rather the one that others import or declare. */
+static void what_others_can_mean_comes_first(void **state)
+{
+    (void)state;
+    write_file("aside/check_it.py", "def check():\n    def render_page():\n        pass\n    return render_page\n");
+    write_file("lib/page.py",
+               "import os\n\n\ndef render_page(page, folder, options):\n    return os.path.join(folder, page, "
+               "str(options))\n");
+    write_file("bin/main.py", "from lib.page import render_page\n\nrender_page(1, 2, 3)\n");
+    write_file("aside/fake.c", "#include \"../src/engine.h\"\nint engine_start(void)\n{\n    return 0;\n}\n");
+    write_file("src/engine.h", "int engine_start(void);\n");
+    write_file("src/engine_two.c",
+               "#include \"engine.h\"\nint engine_start(void)\n{\n    int n = 0;\n    for (int i = 0; i < "
+               "10; i++)\n        n += i;\n    return n;\n}\n");
+    refresh();
+    struct search_results results = run((struct search_options){.query = "render_page"});
+    assert_string_equal(results.hits[0].path, "lib/page.py");
+    search_results_deinit(&results);
+    results = run((struct search_options){.query = "engine_start"});
+    assert_string_equal(results.hits[0].path, "src/engine_two.c");
+    search_results_deinit(&results);
+}
+
 static void an_empty_index_finds_nothing(void **state)
 {
     (void)state;
@@ -437,6 +460,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(changed_files_show_no_wrong_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pending_changes_and_near_files_come_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(recent_edits_come_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_others_can_mean_comes_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_empty_index_finds_nothing, set_up, tear_down),
     };
     const char *grammars[] = {"build/lib", NULL}, *tags[] = {"assets/tags", NULL};
