@@ -183,7 +183,7 @@ enum status fim_window_behind(const struct engine *engine, const struct fim_wind
 enum status fim_window_anchor(const struct engine *engine, struct slice text, uint32_t first_line, size_t n_tokens,
                               size_t *out, struct error *error)
 {
-    size_t starts[ANCHOR_LINES], n_starts = 0, n;
+    size_t starts[ANCHOR_LINES] = {0}, n_starts = 0, n;
     /* The beginnings of the last lines, the cursor's first. */
     uint32_t line = first_line ? first_line : 1;
     for (const char *at = text.data, *end = text.data + text.size;
