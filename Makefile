@@ -24,7 +24,7 @@ PROGRAM  := $(patsubst app/main.c,$(BUILD)/fathom,$(wildcard app/main.c))
 TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 EMULATED := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/cpu_fixture.c tests/wide_*.c))
 HELPERS  := $(filter-out $(EMULATED),$(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/test_% tests/fake_engine.c,$(wildcard tests/*.c))))
-FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c)) $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/planted_%,$(wildcard tests/fuzz/fuzz_*.c))
 VERSION  := $(shell sed -n 's/^.define FATHOM_VERSION "\(.*\)"/\1/p' engine/base.h)
 
 # SIMD kernels are the files with the instruction set in their name; all other code runs on any machine of the
@@ -70,6 +70,9 @@ $(BUILD)/tests/emulated.a: $(EMULATED)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/helpers.a $(BUILD)/libfathom.a
 	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+# The same with a bug in the target itself, which it has to find.
+$(BUILD)/tests/fuzz/planted_%.o: tests/fuzz/%.c $(BUILD)/.compile
+	$(Q)echo '  CC $@' >&2; mkdir -p $(@D) && $(COMPILE) $(COVERAGE) -DFATHOM_PLANT_BUG -MMD -MP -c -o $@ $<
 $(BUILD)/libfathom.a: $(OBJECTS) $(BUILD)/.objects
 	$(Q)rm -f $@ && $(AR) rcs $@ $(OBJECTS)
 $(BUILD)/%.o: %.c $(BUILD)/.compile
@@ -84,7 +87,7 @@ $(BUILD)/.compile: FORCE
 $(BUILD)/.objects: FORCE
 	@mkdir -p $(@D); echo '$(OBJECTS)' | cmp -s - $@ || echo '$(OBJECTS)' > $@
 
--include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(wildcard tests/*.c tests/fuzz/*.c tests/tools/*.c))
+-include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(wildcard tests/*.c tests/fuzz/*.c tests/tools/*.c)) $(wildcard $(BUILD)/tests/fuzz/planted_*.d)
 
 # ---- what a person calls ----
 

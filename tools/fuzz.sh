@@ -4,7 +4,7 @@
 # A target may come in variants, which a line "Variants: A B ..." in its head lists and FATHOM_FUZZ_VARIANT tells it: each is
 # a run of its own, for SECONDS.
 #
-# First the proof that the target can fail: a build with -DFATHOM_PLANT_BUG has to crash within PLANT_SECONDS (30).  Only
+# First the proof that the target can fail: the same target with -DFATHOM_PLANT_BUG has to crash within PLANT_SECONDS (30).  Only
 # then does the clean run mean something.  Seeds: tests/fuzz/seeds/NAME/; what is found is kept in build/fuzz/corpus/NAME
 # and makes the next run start from there, what crashes goes to build/fuzz/crashes.  The last line counts.
 set -u
@@ -14,16 +14,16 @@ shift
 plant_seconds=${PLANT_SECONDS:-30}
 passed=0 failed=0
 
-build() { # FOLDER FLAGS: the fuzz targets with all they link to, instrumented
-    make --no-print-directory -j"$(nproc)" BUILD="$1" CC=clang CUDA=0 CFLAGS='-O1 -g -fno-omit-frame-pointer' CPPFLAGS="$2" \
+build() { # the fuzz targets, with and without their bugs, and all they link to, instrumented
+    make --no-print-directory -j"$(nproc)" BUILD=build/fuzz CC=clang CUDA=0 CFLAGS='-O1 -g -fno-omit-frame-pointer' \
         COVERAGE=-fsanitize=fuzzer-no-link SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' fuzzers </dev/null >&2
 }
 
-fuzz() { # FOLDER NAME[:VARIANT] SECONDS CORPUS...
-    local folder=$1 target=${2%%:*} name=${2/:/-} limit=$3
+fuzz() { # PROGRAM NAME[:VARIANT] SECONDS CORPUS...
+    local program=$1_${2%%:*} name=${2/:/-} limit=$3
     shift 3
     # The same seed every time: a run that fails can be repeated.
-    timeout -k 10 $((limit + 60)) "$folder/tests/fuzz/fuzz_$target" -max_total_time="$limit" -seed=1 -timeout=10 -rss_limit_mb=2048 \
+    timeout -k 10 $((limit + 60)) "build/fuzz/tests/fuzz/$program" -max_total_time="$limit" -seed=1 -timeout=10 -rss_limit_mb=2048 \
         -max_len=65536 -print_final_stats=1 -artifact_prefix="build/fuzz/crashes/$name-" "$@" >"build/fuzz/$name.log" 2>&1 </dev/null
 }
 
@@ -39,7 +39,7 @@ try() { # NAME[:VARIANT]
     mkdir -p "$corpus" build/fuzz/crashes
     [ ! -d "tests/fuzz/seeds/${1%%:*}" ] || seeds=("tests/fuzz/seeds/${1%%:*}")
     planted=$(mktemp -d)
-    fuzz build/fuzz/planted "$1" "$plant_seconds" "$planted" "${seeds[@]}" || status=$?
+    fuzz planted_fuzz "$1" "$plant_seconds" "$planted" "${seeds[@]}" || status=$?
     rm -rf "$planted"
     if [ "$status" != 0 ] && [ "$status" != 124 ] && grep -q 'SUMMARY: \|deadly signal' "build/fuzz/$name.log"; then
         verdict ok "$name: the planted bug is found"
@@ -48,7 +48,7 @@ try() { # NAME[:VARIANT]
         verdict 'not ok' "$name: the planted bug is not found in $plant_seconds s"
     fi
     status=0
-    fuzz build/fuzz "$1" "$seconds" "$corpus" "${seeds[@]}" || status=$?
+    fuzz fuzz "$1" "$seconds" "$corpus" "${seeds[@]}" || status=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "build/fuzz/$name.log")
     if [ "$status" = 0 ]; then
         verdict ok "$name: nothing found in ${runs:-0} runs, $seconds s"
@@ -64,7 +64,7 @@ if [ ${#names[@]} = 0 ]; then
         [ ! -e "$source" ] || names+=("$(basename "$source" .c | sed 's/^fuzz_//')")
     done
 fi
-build build/fuzz '' && build build/fuzz/planted -DFATHOM_PLANT_BUG || exit 3
+build || exit 3
 for name in "${names[@]}"; do
     variants=$(sed -n 's/^ \* Variants: //p' "tests/fuzz/fuzz_${name%%:*}.c")
     if [ "${name%%:*}" != "$name" ] || [ -z "$variants" ]; then variants=none; fi
