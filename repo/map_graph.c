@@ -39,18 +39,25 @@ static uint64_t hash_path(const char *path, size_t size)
     return hash;
 }
 
+static bool grow(void **memory, size_t n, size_t size)
+{
+    void *grown = reallocarray(*memory, n, size);
+    *memory = grown ? grown : *memory;
+    return grown != NULL;
+}
+
 static bool make_room(struct node_reader *reader, uint32_t content)
 {
     struct map_graph *graph = reader->graph;
     if (graph->n == reader->capacity) {
         size_t capacity = reader->capacity ? reader->capacity * 2 : 1024;
-        const char **grown = reallocarray(graph->paths, capacity, sizeof *grown);
-        graph->paths = grown ? grown : graph->paths;
-        uint32_t *contents = reallocarray(graph->contents, capacity, sizeof *contents);
-        graph->contents = contents ? contents : graph->contents;
-        uint64_t *hashes = reallocarray(graph->path_hashes, capacity, sizeof *hashes);
-        graph->path_hashes = hashes ? hashes : graph->path_hashes;
-        if (!grown || !contents || !hashes)
+        void *paths = graph->paths, *contents = graph->contents, *hashes = graph->path_hashes;
+        bool ok = grow(&paths, capacity, sizeof *graph->paths) && grow(&contents, capacity, sizeof *graph->contents) &&
+                  grow(&hashes, capacity, sizeof *graph->path_hashes);
+        graph->paths = paths;
+        graph->contents = contents;
+        graph->path_hashes = hashes;
+        if (!ok)
             return false;
         reader->capacity = capacity;
     }
@@ -190,7 +197,7 @@ static struct map_slot *place_of(struct map_counter *counter, uint32_t number)
 static void forget(struct map_counter *counter, uint8_t *n)
 {
     enum { KEPT = 24 };
-    struct map_slot all[MAP_SLOTS];
+    struct map_slot all[MAP_SLOTS] = {0};
     size_t n_all = 0, n_kept = 0;
     float sum = 0;
     for (size_t i = 0; i < MAP_SLOTS; i++)
