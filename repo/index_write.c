@@ -208,7 +208,7 @@ enum status writer_outdate(struct index_writer *writer, struct languages *langua
         sqlite3_bind_text(row, 1, "versions", -1, SQLITE_STATIC);
         if (sqlite3_step(row) == SQLITE_ROW)
             is_same = (size_t)sqlite3_column_bytes(row, 0) == now.size &&
-                      memcmp(sqlite3_column_blob(row, 0), now.data, now.size) == 0;
+                      memcmp(sqlite3_column_blob(row, 0), buffer_text(&now), now.size) == 0;
         sqlite3_reset(row);
     }
     if (status == STATUS_OK && !is_same) {

@@ -42,8 +42,10 @@ static uint64_t hash_path(const char *path, size_t size)
 static bool grow(void **memory, size_t n, size_t size)
 {
     void *grown = reallocarray(*memory, n, size);
-    *memory = grown ? grown : *memory;
-    return grown != NULL;
+    if (!grown)
+        return false;
+    *memory = grown;
+    return true;
 }
 
 static bool make_room(struct node_reader *reader, uint32_t content)

@@ -269,7 +269,7 @@ static bool is_declared_beside(const struct candidates *list, const struct candi
     size_t size = folder_size(it);
     for (size_t i = 0; i < list->n; i++) {
         const struct candidate *other = &list->items[i];
-        if (other->kind == TAG_PROTOTYPE && other->is_imported && folder_size(other) == size &&
+        if (other->path && other->kind == TAG_PROTOTYPE && other->is_imported && folder_size(other) == size &&
             memcmp(other->path, it->path, size) == 0 && strcmp(other->name, it->name) == 0)
             return true;
     }
