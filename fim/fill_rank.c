@@ -128,7 +128,7 @@ static double score_of(const struct fill *fill, const struct fim_way *way, bool 
 {
     if (!fill->options->asks_suffix)
         return is_first ? INFINITY : way->own;
-    return way->suffix + FIM_WEIGHT_OWN * way->own / pow((double)(way->n_own ? way->n_own : 1), FIM_LENGTH_POWER);
+    return way->suffix + FIM_WEIGHT_OWN * way->own / sqrt((double)(way->n_own ? way->n_own : 1));
 }
 
 /* Files stand under comments with their paths where the form has no marks, and the model writes such lines itself: what

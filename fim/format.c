@@ -215,9 +215,11 @@ static enum status render_prefix(const struct engine *engine, const struct fim_f
 static enum status render_suffix(const struct engine *engine, const struct fim_format *format,
                                  const struct fim_parts *parts, struct tokens *out, struct error *error)
 {
+    if (!format->has_marks && !parts->suffix.size)
+        return STATUS_OK;
     if (!format->has_marks) {
         /* The rest of the cursor's line alone would say nothing. */
-        const char *line = parts->suffix.size ? memchr(parts->suffix.data, '\n', parts->suffix.size) : NULL;
+        const char *line = memchr(parts->suffix.data, '\n', parts->suffix.size);
         size_t at = line ? (size_t)(line + 1 - parts->suffix.data) : parts->suffix.size;
         struct fim_file file = {parts->path, {parts->suffix.data + at, parts->suffix.size - at}};
         return file.text.size ? fim_format_render_file(engine, format, &file, out, error) : STATUS_OK;
