@@ -9,6 +9,7 @@
 
 #include "app/assets.h"
 #include "app/serve.h"
+#include "app/serve_context.h"
 #include "app/serve_desk.h"
 #include "app/serve_http.h"
 
@@ -97,7 +98,10 @@ static enum status open_engine(struct serve *serve, struct error *error)
     options.session.progress = NULL;
     options.session.drafts = settings->draft == DRAFT_AUTO;
     options.session.n_ctx = slot_context(serve, &options.session);
-    status = serve_engine_start(&options, &serve->slots, error);
+    if (settings->repo)
+        status = serve_context_open(serve->context, serve->engine, settings->repo, &serve->repository, error);
+    if (status == STATUS_OK)
+        status = serve_engine_start(&options, &serve->slots, error);
     if (status == STATUS_OK)
         serve->n_ctx = serve_engine_n_ctx(serve->slots);
     return status;
@@ -130,6 +134,7 @@ static void close_all(struct serve *serve)
     serve_desk_stop(serve->desk);
     serve_engine_stop(serve->slots);
     serve_http_stop(serve->http);
+    serve_context_close(serve->repository);
     if (serve->engine)
         engine_close(serve->engine);
     buffer_deinit(&serve->openapi);
@@ -176,12 +181,16 @@ static enum exit_status run(const struct command_context *context)
     return status == STATUS_OK ? EXIT_DONE : command_fail(context, &error, NULL);
 }
 
+static const enum option_id options[] = {OPTION_REPO};
+
 const struct command command_serve = {
     .name = "serve",
-    .synopsis = "[--listen ADDRESS] [--slots N]",
+    .synopsis = "[--listen ADDRESS] [--repo PATH]",
     .summary = "answer editors and programs over HTTP",
     .help =
-        "Answers OpenAI's requests (/v1/chat/completions, /v1/completions, /v1/models; streamed or whole, with tools), "
+        "Answers /infill as llama.vim and llama.vscode ask it, with the context of the repository that --repo names "
+        "beside what the editor sends; OpenAI's requests (/v1/chat/completions, /v1/completions, /v1/models; streamed "
+        "or whole, with tools), "
         "and /tokenize, /detokenize, /health, /props, /slots, /metrics; /openapi.json describes them. "
         "Several requests are answered at once, each in a slot, by one model; what a prompt has in common with an "
         "earlier one isn't read again.\n"
@@ -193,5 +202,7 @@ const struct command command_serve = {
         "  fathom serve\n"
         "  fathom serve --listen unix:/run/user/1000/fathom.socket\n"
         "  curl 127.0.0.1:8012/v1/completions -d '{\"prompt\": \"int main(\"}'",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
     .run = run,
 };

@@ -17,6 +17,7 @@
 
 struct serve_desk;
 struct serve_http;
+struct serve_context;
 
 struct serve {
     const struct command_context *context;
@@ -24,6 +25,7 @@ struct serve {
     struct serve_engine *slots;
     struct serve_desk *desk;
     struct serve_http *http;
+    struct serve_context *repository; /* NULL: none */
     struct serve_guard guard;
     int32_t n_ctx; /* of a slot */
     uint64_t began;
@@ -51,7 +53,7 @@ struct serve_route {
 /* Finds the row; where the path is known but not with this method, *allowed names those that are. */
 const struct serve_route *serve_route_find(const char *method, const char *path, const char **allowed);
 
-/* ---- what routes do: serve_openai.c, serve_text.c, serve_status.c ---- */
+/* ---- what routes do: serve_openai.c, serve_infill.c, serve_text.c, serve_status.c ---- */
 
 enum status serve_read_chat(struct serve *serve, const struct cJSON *body, struct serve_job *job, bool *for_engine,
                             struct error *error);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/serve_infill.h"
 #include "app/serve_slot.h"
 
 /* While others answer, prompts are read in smaller pieces, so that the answers keep flowing. */
@@ -28,7 +29,9 @@ struct serve_engine {
 
     /* The thread's own. */
     struct serve_slot slots[SERVE_SLOTS_MAX];
-    struct queue waiting;
+    struct queue waiting, completions;
+    struct completer *completer;
+    bool is_completing;
     struct serve_totals counted;
     size_t next_reader;
     uint64_t n_requests, looked;
@@ -269,7 +272,7 @@ static void step(struct serve_engine *engine)
     drop_waiting(engine);
     admit(engine);
     bool others_answer = answer_all(engine);
-    read_one(engine, others_answer);
+    read_one(engine, others_answer || engine->is_completing);
 }
 
 /* ---- the thread ---- */
@@ -293,8 +296,74 @@ static void publish(struct serve_engine *engine)
     }
     engine->totals = engine->counted;
     engine->totals.n_running = n_running;
-    engine->totals.n_waiting = engine->waiting.n;
+    engine->totals.n_waiting = engine->waiting.n + engine->completions.n;
     engine->totals.n_kv_bytes = n_kv_bytes;
+}
+
+/* With the lock: what has come goes to where it waits for its turn. */
+static void sort_inbox(struct serve_engine *engine)
+{
+    struct serve_job *job;
+    while ((job = queue_take(&engine->inbox)) != NULL)
+        queue_put(job->form == SERVE_INFILL ? &engine->completions : &engine->waiting, job);
+    publish(engine);
+}
+
+/* ---- completions ---- */
+
+struct completion {
+    struct serve_engine *engine;
+    struct serve_job *job;
+};
+
+/* Between two tokens or slices of a completion: the slots' turn.  False ends it. */
+static bool between(void *context)
+{
+    struct completion *completion = context;
+    struct serve_engine *engine = completion->engine;
+    if (atomic_load(&engine->is_stopping) || serve_job_is_gone(completion->job))
+        return false;
+    pthread_mutex_lock(&engine->lock);
+    sort_inbox(engine);
+    pthread_mutex_unlock(&engine->lock);
+    if (completion->job->task.infill->is_warm_up && engine->completions.n)
+        return false;
+    if (is_busy(engine))
+        step(engine);
+    return true;
+}
+
+static void complete(struct serve_engine *engine, struct serve_job *job)
+{
+    struct completion completion = {engine, job};
+    struct complete_request *request = &job->task.infill->request;
+    struct complete_result result = {0};
+    struct error error = {0};
+    request->between = between;
+    request->context = &completion;
+    engine->is_completing = true;
+    enum status status =
+        serve_job_is_gone(job) ? STATUS_CANCELLED : complete_run(engine->completer, request, &result, &error);
+    engine->is_completing = false;
+    bool gave_way = status == STATUS_CANCELLED && job->task.infill->is_warm_up;
+    engine->counted.n_prompt += result.n_prefilled;
+    engine->counted.n_cached += result.n_cached;
+    engine->counted.n_answer += result.n_tokens;
+    engine->counted.prompt_seconds += result.prompt_ms / 1e3;
+    engine->counted.answer_seconds += (result.total_ms - result.prompt_ms) / 1e3;
+    if (serve_job_is_gone(job)) {
+        engine->counted.n_cancelled++;
+        serve_job_fail(job, 499, "cancelled", "the client went away");
+    } else if (atomic_load(&engine->is_stopping)) {
+        serve_job_fail(job, 503, "unavailable_error", "the server is stopping");
+    } else if (status != STATUS_OK && !gave_way) {
+        engine->counted.n_failed++;
+        serve_job_fail_with(job, &error);
+    } else {
+        engine->counted.n_done++;
+        serve_infill_reply(job, engine_info(engine->options.engine)->name, engine->n_ctx, &result);
+    }
+    complete_result_deinit(&result);
 }
 
 static void *run(void *context)
@@ -302,16 +371,19 @@ static void *run(void *context)
     struct serve_engine *engine = context;
     pthread_mutex_lock(&engine->lock);
     while (!atomic_load(&engine->is_stopping)) {
-        struct serve_job *job;
-        while ((job = queue_take(&engine->inbox)) != NULL)
-            queue_put(&engine->waiting, job);
-        publish(engine);
-        if (!is_busy(engine)) {
+        sort_inbox(engine);
+        if (!is_busy(engine) && !engine->completions.n) {
             pthread_cond_wait(&engine->more, &engine->lock);
             continue;
         }
         pthread_mutex_unlock(&engine->lock);
-        step(engine);
+        if (is_busy(engine))
+            step(engine);
+        struct serve_job *job = queue_take(&engine->completions);
+        if (job) {
+            complete(engine, job);
+            serve_job_release(job);
+        }
         pthread_mutex_lock(&engine->lock);
     }
     pthread_mutex_unlock(&engine->lock);
@@ -326,11 +398,17 @@ static enum status open_slots(struct serve_engine *engine, struct error *error)
     engine->n_ctx = status == STATUS_OK ? session_n_ctx(engine->slots[0].session) : 0;
     for (size_t i = 1; i < engine->options.n_slots && status == STATUS_OK; i++)
         status = session_fork(engine->slots[0].session, &engine->slots[i].session, error);
+    struct completer_options options = {.session = engine->options.session};
+    options.session.n_ctx = engine->n_ctx;
+    options.session.drafts = false; /* several ways go on in one batch, which drafts nothing */
+    if (status == STATUS_OK)
+        status = completer_open(engine->options.engine, &options, &engine->completer, error);
     return status;
 }
 
 static void close_slots(struct serve_engine *engine)
 {
+    completer_close(engine->completer);
     for (size_t i = engine->options.n_slots; i-- > 0;)
         session_close(engine->slots[i].session);
 }
@@ -384,6 +462,7 @@ void serve_engine_stop(struct serve_engine *engine)
         if (engine->slots[i].job)
             fail(engine, &engine->slots[i], &stopping);
     refuse_all(&engine->waiting);
+    refuse_all(&engine->completions);
     refuse_all(&engine->inbox);
     close_slots(engine);
     pthread_mutex_destroy(&engine->lock);

@@ -6,7 +6,10 @@
  *
  * The thread works in steps.  A step gives every slot that answers its next token, all of them in one batch, and one slot
  * that reads its prompt a slice of it, in turn: nobody starves, whatever the others ask.  Between steps clients that went
- * away are looked for, and their slots are free again.  Requests that find no slot wait in the order in which they came. */
+ * away are looked for, and their slots are free again.  Requests that find no slot wait in the order in which they came.
+ *
+ * Completions (/infill) take no slot: one after another they run on a completer, which keeps a session of its own, and between
+ * its tokens and slices the slots have their steps.  A warm-up gives way to whatever completion comes. */
 #ifndef FATHOM_APP_SERVE_ENGINE_H
 #define FATHOM_APP_SERVE_ENGINE_H
 

@@ -181,10 +181,11 @@ static enum MHD_Result answer(struct exchange *exchange)
         return MHD_NO;
     if (job->code != 200)
         return send_error(exchange, job->code, job->type, job->message);
-    if (job->is_streamed && job->form != SERVE_WHOLE)
+    bool is_whole = job->form == SERVE_WHOLE || job->form == SERVE_INFILL;
+    if (job->is_streamed && !is_whole)
         return start_stream(exchange);
     serve_reply_whole(job, engine_info(serve->engine)->name, &out);
-    return send_bytes(exchange, MHD_HTTP_OK, "application/json", &out);
+    return send_bytes(exchange, MHD_HTTP_OK, job->is_streamed ? "text/event-stream" : "application/json", &out);
 }
 
 /* ---- a request ---- */

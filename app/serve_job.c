@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "app/serve_infill.h"
 #include "app/serve_tools.h"
 
 /* Likelihoods of many tokens are large; a reader who leaves more than this lying there is given up. */
@@ -58,6 +59,7 @@ void serve_job_release(struct serve_job *job)
     arena_deinit(&job->task.texts);
     serve_tools_free(job->task.tools);
     grammar_free(job->task.grammar);
+    serve_infill_free(job->task.infill);
     buffer_deinit(&job->body);
     buffer_deinit(&job->reply);
     buffer_deinit(&job->pending.text);

@@ -21,6 +21,7 @@ enum serve_form {
     SERVE_WHOLE,      /* the desk or the engine writes the whole reply: /tokenize and the like */
     SERVE_CHAT,       /* /v1/chat/completions */
     SERVE_COMPLETION, /* /v1/completions */
+    SERVE_INFILL,     /* /infill: the engine writes the whole reply, which may be an event */
 };
 
 enum serve_finish { SERVE_STOP, SERVE_LENGTH, SERVE_CALLS };
@@ -37,8 +38,9 @@ struct serve_task {
     int n_logprobs;       /* alternatives that are told beside each token's own; -1: nothing is told of likelihoods */
     bool is_turn;         /* of a chat: it ends where the template's turn ends */
     bool splits_thoughts; /* the template's thinking marks part a thought from the answer */
-    struct serve_tools *tools; /* NULL: none are offered */
-    struct grammar *grammar;   /* NULL: the answer is bound to none */
+    struct serve_tools *tools;   /* NULL: none are offered */
+    struct serve_infill *infill; /* of SERVE_INFILL */
+    struct grammar *grammar;     /* NULL: the answer is bound to none */
 };
 
 struct serve_counts {

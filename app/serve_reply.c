@@ -224,7 +224,7 @@ static void append_message(const struct serve_pending *pending, struct buffer *o
 
 void serve_reply_whole(struct serve_job *job, const char *model, struct buffer *out)
 {
-    if (job->form == SERVE_WHOLE) {
+    if (job->form == SERVE_WHOLE || job->form == SERVE_INFILL) {
         buffer_append(out, buffer_text(&job->reply), job->reply.size);
         return;
     }

@@ -1,7 +1,7 @@
 /* serve_routes: the table of what the server answers to. */
 #include <string.h>
 
-#include "app/serve.h"
+#include "app/serve_infill.h"
 
 #define JSON "application/json"
 
@@ -12,6 +12,7 @@ static const struct serve_route routes[] = {
     {"GET", "/metrics", 0, .show = serve_show_metrics, .content_type = "text/plain; version=0.0.4"},
     {"GET", "/openapi.json", 0, .show = serve_show_openapi, .content_type = JSON},
     {"GET", "/v1/models", 0, .show = serve_show_models, .content_type = JSON},
+    {"POST", "/infill", 0, .read = serve_read_infill},
     {"POST", "/v1/chat/completions", 0, .read = serve_read_chat},
     {"POST", "/v1/completions", 0, .read = serve_read_completion},
     {"POST", "/v1/embeddings", 0, .unsupported = "this server has no embeddings: its models answer"},
