@@ -322,10 +322,8 @@ static bool append_field(const struct shown *shown, const char *name, struct buf
         json_append_string(out, shown->way ? buffer_text(&shown->way->text) : "", shown->size);
     else if (strcmp(name, "timings") == 0)
         append_timings(shown, out);
-    else if (strcmp(name, "tokens_cached") == 0) /* what the next request may find there */
-        buffer_printf(out, "%zu", result->n_cached + result->n_prefilled);
-    else if (strcmp(name, "tokens_evaluated") == 0)
-        buffer_printf(out, "%zu", result->n_cached + result->n_prefilled);
+    else if (strcmp(name, "tokens_cached") == 0 || strcmp(name, "tokens_evaluated") == 0)
+        buffer_printf(out, "%zu", result->n_cached + result->n_prefilled); /* what the next request may find there */
     else if (strcmp(name, "tokens_predicted") == 0)
         buffer_printf(out, "%zu", n_predicted(shown));
     else if (strcmp(name, "truncated") == 0)
