@@ -52,7 +52,8 @@ static uint64_t sum_of(uint64_t sum, const void *memory, size_t size)
         sum ^= sum >> 31;
     }
     uint64_t word = size;
-    memcpy(&word, at, size);
+    if (size) /* an empty part may have no memory */
+        memcpy(&word, at, size);
     return (sum ^ word) * 0x9e3779b97f4a7c15u;
 }
 
