@@ -1,6 +1,7 @@
 /* serve_engine: see serve_engine.h. */
 #include "app/serve_engine.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +9,7 @@
 #include "app/serve_slot.h"
 
 /* While others answer, prompts are read in smaller pieces, so that the answers keep flowing. */
-enum { SLICE_ALONE = 256, SLICE_SHARED = 64, LOOK_MS = 20 };
+enum { SLICE_ALONE = 256, SLICE_SHARED = 64, LOOK_MS = 20, TRIM_AFTER = 32 };
 
 struct queue {
     struct serve_job *first, *last;
@@ -34,7 +35,7 @@ struct serve_engine {
     bool is_completing;
     struct serve_totals counted;
     size_t next_reader;
-    uint64_t n_requests, looked;
+    uint64_t n_requests, n_trimmed, looked;
 };
 
 /* ---- queues ---- */
@@ -366,6 +367,17 @@ static void complete(struct serve_engine *engine, struct serve_job *job)
     complete_result_deinit(&result);
 }
 
+/* After a crowd the allocator keeps what hundreds of requests took: with nothing to do, it goes back to the system. */
+static void give_back_memory(struct serve_engine *engine)
+{
+    if (engine->n_requests - engine->n_trimmed < TRIM_AFTER)
+        return;
+    engine->n_trimmed = engine->n_requests;
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 static void *run(void *context)
 {
     struct serve_engine *engine = context;
@@ -373,6 +385,7 @@ static void *run(void *context)
     while (!atomic_load(&engine->is_stopping)) {
         sort_inbox(engine);
         if (!is_busy(engine) && !engine->completions.n) {
+            give_back_memory(engine);
             pthread_cond_wait(&engine->more, &engine->lock);
             continue;
         }
