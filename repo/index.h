@@ -174,4 +174,7 @@ enum status index_importers(struct index *index, const char *path,
                             bool (*each)(void *context, const char *path, size_t size), void *context,
                             struct error *error);
 
+/* Whether a file imports it, of the last four that import one of its name. */
+enum status index_is_imported(struct index *index, const char *path, bool *is_imported, struct error *error);
+
 #endif

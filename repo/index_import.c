@@ -229,9 +229,10 @@ static enum status imports_path(struct index *index, uint32_t content, const cha
     return status;
 }
 
-enum status index_importers(struct index *index, const char *path,
-                            bool (*each)(void *context, const char *path, size_t size), void *context,
-                            struct error *error)
+/* Looks at most most files that may import it. */
+static enum status each_importer(struct index *index, const char *path, size_t most,
+                                 bool (*each)(void *context, const char *path, size_t size), void *context,
+                                 struct error *error)
 {
     struct buffer scratch = {0}, from = {0};
     struct code_name stem;
@@ -247,7 +248,7 @@ enum status index_importers(struct index *index, const char *path,
         struct posting_list list;
         status = segment_find(index->segments, &segments[i - 1], stem.bytes, stem.size, 0, &list, error);
         uint32_t last = 0;
-        while (status == STATUS_OK && goes_on && n_seen < MAX_IMPORTERS && posting_next(&list)) {
+        while (status == STATUS_OK && goes_on && n_seen < most && posting_next(&list)) {
             bool is_importer;
             if (list.document == last)
                 continue;
@@ -262,6 +263,29 @@ enum status index_importers(struct index *index, const char *path,
     buffer_deinit(&scratch);
     buffer_deinit(&from);
     return status;
+}
+
+enum status index_importers(struct index *index, const char *path,
+                            bool (*each)(void *context, const char *path, size_t size), void *context,
+                            struct error *error)
+{
+    return each_importer(index, path, MAX_IMPORTERS, each, context, error);
+}
+
+static bool stop_at_first(void *context, const char *path, size_t size)
+{
+    bool *is_any = context;
+    (void)path;
+    (void)size;
+    *is_any = true;
+    return false;
+}
+
+enum status index_is_imported(struct index *index, const char *path, bool *is_imported, struct error *error)
+{
+    enum { TRIED_MOST = 4 };
+    *is_imported = false;
+    return each_importer(index, path, TRIED_MOST, stop_at_first, is_imported, error);
 }
 
 /* ---- nearness ---- */

@@ -235,22 +235,13 @@ static enum status find_lines(struct search *search, struct candidate *it, struc
     return status;
 }
 
-static bool stop_at_first(void *context, const char *path, size_t size)
-{
-    bool *is_any = context;
-    (void)path;
-    (void)size;
-    *is_any = true;
-    return false;
-}
-
 static enum status find_importers(struct search *search, struct candidate *it, struct error *error)
 {
     struct buffer path = {0};
     buffer_append(&path, it->path, it->path_size);
     enum status status = buffer_status(&path, error);
     if (status == STATUS_OK)
-        status = index_importers(search->index, path.data, stop_at_first, &it->is_imported, error);
+        status = index_is_imported(search->index, path.data, &it->is_imported, error);
     buffer_deinit(&path);
     return status;
 }
