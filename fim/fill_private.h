@@ -38,7 +38,7 @@ struct fill {
 
 /* A way's score: the suffix's log-probability behind it, and so much of its own, over the square root of its tokens: the sum
  * would prefer the shortest, the mean the longest.  (274 holes, default model, edit similarity: the likeliest way 0.486, this 0.498,
- * the best of all ways 0.630.) */
+ * the best of all ways 0.630.  The weight was chosen on these same holes, so 0.498 flatters it; other weights are within 0.01.) */
 #define FIM_WEIGHT_OWN 0.3
 
 /* ---- fill.c ---- */
