@@ -32,9 +32,9 @@ static bool is_accepted(enum option_id id, const enum option_id *listed, size_t 
 bool option_find(const char *name, size_t size, const enum option_id *listed, size_t n_listed, enum option_id *id)
 {
     struct slice wanted = {name, size};
-    for (size_t i = 0; i < OPTION_LIMIT; i++)
-        if (slice_equals(wanted, option_row(i)->name) && is_accepted((enum option_id)i, listed, n_listed)) {
-            *id = (enum option_id)i;
+    for (enum option_id i = 0; i < OPTION_LIMIT; i++)
+        if (slice_equals(wanted, option_row(i)->name) && is_accepted(i, listed, n_listed)) {
+            *id = i;
             return true;
         }
     return false;
@@ -42,9 +42,9 @@ bool option_find(const char *name, size_t size, const enum option_id *listed, si
 
 bool option_find_letter(char letter, const enum option_id *listed, size_t n_listed, enum option_id *id)
 {
-    for (size_t i = 0; letter && i < OPTION_LIMIT; i++)
-        if (option_row(i)->letter == letter && is_accepted((enum option_id)i, listed, n_listed)) {
-            *id = (enum option_id)i;
+    for (enum option_id i = 0; letter && i < OPTION_LIMIT; i++)
+        if (option_row(i)->letter == letter && is_accepted(i, listed, n_listed)) {
+            *id = i;
             return true;
         }
     return false;
@@ -72,11 +72,10 @@ static const void *field_const(const struct settings *settings, enum option_id i
 enum status settings_init(struct settings *settings, struct error *error)
 {
     *settings = (struct settings){0};
-    for (size_t i = 0; i < OPTION_LIMIT; i++) {
+    for (enum option_id i = 0; i < OPTION_LIMIT; i++) {
         if (!option_row(i)->initial)
             continue;
-        enum status status =
-            settings_store(settings, (enum option_id)i, option_row(i)->initial, (struct setting_source){0}, error);
+        enum status status = settings_store(settings, i, option_row(i)->initial, (struct setting_source){0}, error);
         if (status != STATUS_OK)
             return status;
     }

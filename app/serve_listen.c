@@ -58,19 +58,9 @@ enum status serve_address_read(const char *text, struct serve_address *out, stru
 
 /* ---- sockets ---- */
 
-static bool is_loopback(const struct sockaddr *address)
+static bool is_loopback(const struct in6_addr *in6)
 {
-    if (address->sa_family == AF_INET)
-        return (ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >> 24) == 127;
-    const struct in6_addr *in6 = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
     return IN6_IS_ADDR_LOOPBACK(in6) || (IN6_IS_ADDR_V4MAPPED(in6) && in6->s6_addr[12] == 127);
-}
-
-static bool is_wildcard(const struct sockaddr *address)
-{
-    if (address->sa_family == AF_INET)
-        return ((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr == htonl(INADDR_ANY);
-    return IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
 }
 
 static enum status failed(const struct serve_address *address, int fd, struct error *error)
@@ -130,10 +120,19 @@ static enum status listen_at(struct serve_address *address, const struct addrinf
     socklen_t size = sizeof bound;
     if (getsockname(fd, (struct sockaddr *)&bound, &size) != 0)
         return failed(address, fd, error);
-    address->port = ntohs(bound.ss_family == AF_INET ? ((struct sockaddr_in *)(void *)&bound)->sin_port
-                                                     : ((struct sockaddr_in6 *)(void *)&bound)->sin6_port);
-    address->is_loopback = is_loopback((struct sockaddr *)&bound);
-    address->is_wildcard = is_wildcard((struct sockaddr *)&bound);
+    struct sockaddr_in four;
+    struct sockaddr_in6 six;
+    memcpy(&four, &bound, sizeof four);
+    memcpy(&six, &bound, sizeof six);
+    if (bound.ss_family == AF_INET) {
+        address->port = ntohs(four.sin_port);
+        address->is_loopback = ntohl(four.sin_addr.s_addr) >> 24 == 127;
+        address->is_wildcard = four.sin_addr.s_addr == htonl(INADDR_ANY);
+    } else {
+        address->port = ntohs(six.sin6_port);
+        address->is_loopback = is_loopback(&six.sin6_addr);
+        address->is_wildcard = IN6_IS_ADDR_UNSPECIFIED(&six.sin6_addr);
+    }
     *out = fd;
     return STATUS_OK;
 }
@@ -142,11 +141,11 @@ enum status serve_listen(struct serve_address *address, int *fd, struct error *e
 {
     if (address->is_unix)
         return listen_unix(address, fd, error);
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
     char port[8];
     snprintf(port, sizeof port, "%u", (unsigned)address->port);
     int result = getaddrinfo(address->host, port, &hints, &found);
-    if (result != 0)
+    if (result != 0 || !found)
         return error_set(error, STATUS_NOT_FOUND, "--listen: %.100s: %s", address->host, gai_strerror(result));
     enum status status = listen_at(address, found, fd, error);
     freeaddrinfo(found);

@@ -74,8 +74,7 @@ enum status serve_read_detokenize(struct serve *serve, const struct cJSON *body,
     enum status status = json_get_array(body, "tokens", &list, error);
     if (status == STATUS_OK && !list)
         status = error_set(error, STATUS_ARGUMENT, "tokens: there must be a list");
-    cJSON_ArrayForEach(node, list)
-    {
+    for (node = list ? list->child : NULL; node; node = node->next) {
         double id = cJSON_IsNumber(node) ? node->valuedouble : -1;
         if (status == STATUS_OK && (id < 0 || id >= engine_n_vocab(serve->engine) || id != (double)(int32_t)id))
             status = error_set(error, STATUS_ARGUMENT, "tokens: each is a token of this model");

@@ -57,7 +57,8 @@ void chat_prompt_deinit(struct chat_prompt *prompt);
 struct chat_options {
     const char *bos, *eos; /* the vocabulary's texts of these tokens; "" where it has none */
     bool add_generation;   /* end with what opens the assistant's turn */
-    char mark; /* what stands in a content between two such bytes is the caller's own words of the template's language (tool
+    char
+        mark; /* what stands in a content between two such bytes is the caller's own words of the template's language (tool
                   marks), and control text; 0: there is no such byte.  Only a byte that no user's text can hold will do */
 };
 

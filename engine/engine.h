@@ -49,7 +49,7 @@ struct model_info {
      * last token needs. */
     uint64_t multiply_adds_layers, multiply_adds_logits;
     int32_t n_ctx_train, n_vocab;
-    bool has_fim; /* its vocabulary marks the parts of an infill: engine_fim_marks */
+    bool has_fim;      /* its vocabulary marks the parts of an infill: engine_fim_marks */
     bool is_supported; /* false: why says what is in the way of running it */
     char why[256];
     struct model_quant quants[32];

@@ -518,8 +518,8 @@ enum status session_fork(const struct session *session, struct session **out, st
     return tokens_status(&fork->tokens, error);
 }
 
-enum status session_append_many(struct session *const *sessions, const int32_t *ids, size_t n,
-                                const atomic_bool *flag, struct error *error)
+enum status session_append_many(struct session *const *sessions, const int32_t *ids, size_t n, const atomic_bool *flag,
+                                struct error *error)
 {
     if (flag && atomic_load(flag))
         return error_set(error, STATUS_CANCELLED, "cancelled");
