@@ -27,7 +27,8 @@ PROGRAM = os.path.abspath(os.environ.get("FATHOM_PROGRAM", "build/fathom"))
 MODEL = os.path.abspath(os.environ.get("FATHOM_TEST_MODEL", "missing.gguf"))
 IS_SANITIZED = re.search("[at]san|valgrind", PROGRAM) is not None
 ROOT = tempfile.mkdtemp(prefix="fathom-cli-")
-COMMANDS = ["repl", "info", "models", "tokenize", "eval", "perplexity", "bench", "quantize", "config", "help"]
+COMMANDS = ["repl", "complete", "context", "index", "search", "map", "serve", "info", "models", "tokenize", "eval", "perplexity", "bench", "quantize",
+            "config", "trust", "help"]
 TESTS = []
 
 
@@ -240,7 +241,7 @@ def options_stand_anywhere():
 
 @test
 def words_of_later_versions_are_unknown():
-    for word in ("review", "commit", "serve", "pull", "hook"):
+    for word in ("review", "commit", "pull", "hook"):
         fails(run(word), 2, "no such command")
 
 
