@@ -90,6 +90,8 @@ enum status diff_set_path(struct diff *diff, struct diff_side *side, const char 
 struct slice diff_keep_text(struct diff *diff, const char *text, size_t size)
 {
     enum { ROOM = 1 << 20 };
+    if (size == 0)
+        return (struct slice){"", 0};
     if (size > diff->room_size) {
         size_t more = size > ROOM ? size : ROOM;
         diff->room = arena_alloc(&diff->arena, more);
@@ -98,11 +100,10 @@ struct slice diff_keep_text(struct diff *diff, const char *text, size_t size)
     if (size > diff->room_size)
         return (struct slice){0};
     char *kept = diff->room;
-    if (size)
-        memcpy(kept, text, size);
+    memcpy(kept, text, size);
     diff->room += size;
     diff->room_size -= size;
-    return (struct slice){kept ? kept : "", size};
+    return (struct slice){kept, size};
 }
 
 /* FNV-1a (G. Fowler, L. C. Noll, K.-P. Vo; RFC 9923) of 64 bits: ids need to be stable, not safe. */
