@@ -95,6 +95,8 @@ static const struct comment *comment_of(struct slice path)
 {
     static const struct comment usual = {"// ", "", ""}, hash = {"# ", "", ""};
     size_t at = path.size;
+    if (at == 0)
+        return &hash;
     while (at > 0 && path.data[at - 1] != '.' && path.data[at - 1] != '/')
         at--;
     struct slice last = {path.data + at, path.size - at};
