@@ -322,6 +322,10 @@ static enum status take_definitions(struct making *making, uint32_t node)
     enum status status = index_outline(making->map->index, graph->paths[node], &outline, making->error);
     if (status != STATUS_OK)
         return status;
+    if (outline.n == 0) {
+        index_definitions_deinit(&outline);
+        return STATUS_OK;
+    }
     if (making->capacity - making->n < outline.n) {
         size_t capacity = making->capacity * 2 + outline.n;
         struct candidate *grown = reallocarray(making->candidates, capacity, sizeof *grown);
