@@ -46,6 +46,18 @@ static bool add(uint32_t **numbers, uint8_t **bytes, size_t *n, size_t *capacity
     return true;
 }
 
+static struct index_name name_with(struct slice name, const struct name_lists *lists)
+{
+    return (struct index_name){.name = name.data,
+                               .size = name.size,
+                               .definers = lists->definers,
+                               .users = lists->users,
+                               .kinds = lists->kinds,
+                               .weights = lists->weights,
+                               .n_definers = lists->n_definers,
+                               .n_users = lists->n_users};
+}
+
 /* The exact name of a KEY_DEFINITION: what stands behind the NUL, or before it where nothing does. */
 static struct slice name_of(const struct code_name *key)
 {
@@ -139,14 +151,7 @@ static enum status walk_names(struct graph *graph, bool (*each)(void *context, c
         struct slice name = name_of(&key);
         status = find_users(graph, &key, error);
         const struct name_lists *lists = &graph->lists;
-        struct index_name it = {.name = name.data,
-                                .size = name.size,
-                                .definers = lists->definers,
-                                .users = lists->users,
-                                .kinds = lists->kinds,
-                                .weights = lists->weights,
-                                .n_definers = lists->n_definers,
-                                .n_users = lists->n_users};
+        struct index_name it = name_with(name, lists);
         if (status == STATUS_OK && !each(context, &it))
             break;
         if (turn % 1024 == 0 && cancel && atomic_load(cancel))
@@ -229,14 +234,7 @@ static enum status look_up_all(struct graph *graph, const struct wanted *wanted,
         if (status == STATUS_OK)
             status = look_up(graph, key.bytes, key.size, false, error);
         struct slice name = name_of(&key);
-        struct index_name it = {.name = name.data,
-                                .size = name.size,
-                                .definers = lists->definers,
-                                .users = lists->users,
-                                .kinds = lists->kinds,
-                                .weights = lists->weights,
-                                .n_definers = lists->n_definers,
-                                .n_users = lists->n_users};
+        struct index_name it = name_with(name, lists);
         if (status == STATUS_OK && !each(context, &it))
             break;
     }
@@ -279,18 +277,9 @@ enum status index_each_name_of(struct index *index, const struct slice *names, s
 static enum status read_facts(struct index *index, enum index_statement which, uint32_t content, struct buffer *out,
                               struct error *error)
 {
-    sqlite3_stmt *row = index_statement(index, which, error);
-    if (!row)
-        return index_failed(index, error);
-    sqlite3_bind_int64(row, 1, content);
-    int code = sqlite3_step(row);
-    buffer_clear(out);
-    if (code == SQLITE_ROW)
-        buffer_append(out, sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0));
-    sqlite3_reset(row);
-    if (code == SQLITE_DONE)
-        return error_set(error, STATUS_NOT_FOUND, "a content that was collected");
-    return code == SQLITE_ROW ? buffer_status(out, error) : index_failed(index, error);
+    bool is_there;
+    enum status status = index_read_blob(index, which, content, &is_there, out, error);
+    return status || is_there ? status : error_set(error, STATUS_NOT_FOUND, "a content that was collected");
 }
 
 enum status index_each_name_in(struct index *index, uint32_t content,

@@ -65,6 +65,10 @@ struct index {
 
 /* The prepared statement, reset and without values; NULL with the error where it can't be had. */
 sqlite3_stmt *index_statement(struct index *index, enum index_statement statement, struct error *error);
+/* The first column of the one row that a statement gives for a number; empty, and *is_there (may be NULL) false, where there is
+ * none.  index_symbols.c. */
+enum status index_read_blob(struct index *index, enum index_statement which, int64_t content, bool *is_there,
+                            struct buffer *out, struct error *error);
 
 /* The number of a path's content; 0 where the index has none of it (index_symbols.c). */
 enum status index_find_content(struct index *index, const char *path, int64_t *content, struct error *error);

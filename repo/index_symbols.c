@@ -34,9 +34,8 @@ static struct index_definition *append(struct index_definitions *out)
 
 /* ---- rows ---- */
 
-/* A column of the one row that statement gives for a number; empty where there is none. */
-static enum status read_blob(struct index *index, enum index_statement which, int64_t content, struct buffer *out,
-                             struct error *error)
+enum status index_read_blob(struct index *index, enum index_statement which, int64_t content, bool *is_there,
+                            struct buffer *out, struct error *error)
 {
     sqlite3_stmt *row = index_statement(index, which, error);
     if (!row)
@@ -47,6 +46,8 @@ static enum status read_blob(struct index *index, enum index_statement which, in
     if (code == SQLITE_ROW)
         buffer_append(out, sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0));
     sqlite3_reset(row);
+    if (is_there)
+        *is_there = code == SQLITE_ROW;
     return code == SQLITE_ROW || code == SQLITE_DONE ? buffer_status(out, error) : index_failed(index, error);
 }
 
@@ -129,7 +130,7 @@ static enum status copy_definition(struct index_definitions *out, const struct f
 static enum status decode_all(struct index *index, int64_t content, struct index_definitions *out, struct error *error)
 {
     struct buffer blob = {0};
-    enum status status = read_blob(index, INDEX_DEFINITIONS, content, &blob, error);
+    enum status status = index_read_blob(index, INDEX_DEFINITIONS, content, NULL, &blob, error);
     struct fact_definitions list = {.reader = code_reader_make(blob.data, blob.size)};
     while (status == STATUS_OK && facts_next_definition(&list)) {
         struct index_definition *to = append(out);
@@ -364,7 +365,7 @@ static enum status each_line(struct index *index, const struct found *file, cons
                              bool *goes_on, struct error *error)
 {
     size_t size = strlen(name);
-    enum status status = read_blob(index, INDEX_REFERENCES, file->content, blob, error);
+    enum status status = index_read_blob(index, INDEX_REFERENCES, file->content, NULL, blob, error);
     struct fact_names names = {.reader = code_reader_make(blob->data, blob->size)};
     while (status == STATUS_OK && facts_next_name(&names)) {
         if (code_compare(names.name.bytes, names.name.size, name, size) != 0)
@@ -446,7 +447,7 @@ enum status index_names_of(struct index *index, const char *path,
         return status;
     status = index_find_content(index, path, &content, error);
     if (status == STATUS_OK)
-        status = read_blob(index, INDEX_REFERENCES, content, &blob, error);
+        status = index_read_blob(index, INDEX_REFERENCES, content, NULL, &blob, error);
     index_end_read(index);
     struct fact_names names = {.reader = code_reader_make(blob.data, blob.size)};
     while (status == STATUS_OK && facts_next_name(&names))
@@ -472,7 +473,7 @@ enum status index_chunks_at(struct index *index, const struct index_place *place
         return status;
     status = index_find_content(index, place->path, &content, error);
     if (status == STATUS_OK)
-        status = read_blob(index, INDEX_CHUNKS, content, &blob, error);
+        status = index_read_blob(index, INDEX_CHUNKS, content, NULL, &blob, error);
     index_end_read(index);
     struct code_reader reader = code_reader_make(blob.data, blob.size);
     struct fact_chunk chunk = {0};
