@@ -5,7 +5,6 @@
 #include "app/complete.h"
 #include "app/complete_syntax.h"
 #include "app/context_list.h"
-#include "app/gather.h"
 #include "app/place.h"
 #include "ui/visible.h"
 
@@ -74,30 +73,6 @@ static void print_text(const struct work *work)
     }
 }
 
-static enum status gather(struct work *work, struct slice text, size_t at, struct fim_request *prompt,
-                          struct error *error)
-{
-    const struct command_context *context = work->context;
-    struct gatherer *gatherer = NULL;
-    struct gather_request request = {.path = buffer_text(&work->place.path),
-                                     .text = text,
-                                     .at = at,
-                                     .engine = work->engine,
-                                     .cancel = context->cancel};
-    const char *slash = strrchr(repo_root(work->project.repo), '/');
-    enum status status = place_sources(context->settings, &request.sources, error);
-    if (status == STATUS_OK)
-        status = gather_open(&work->project, &gatherer, error);
-    if (status == STATUS_OK)
-        status = gather_run(gatherer, &request, &work->gathered, error);
-    if (status == STATUS_OK) {
-        gathered_request(&work->gathered, &request, prompt);
-        prompt->repository = slice_from(slash ? slash + 1 : "");
-    }
-    gather_close(gatherer);
-    return status;
-}
-
 static struct sampler_options sampling_of(const struct settings *settings)
 {
     struct sampler_options options = settings_sampler(settings);
@@ -118,9 +93,8 @@ static enum status complete(struct work *work, struct error *error)
     struct completer_options options = {.session = command_session_options(work->context)};
     options.session.drafts = false; /* several ways go on in one batch, which drafts nothing */
     complete_split(text, work->place.at, &prefix, &suffix);
-    enum status status = gather(work, text, prefix.size, &request.prompt, error);
-    request.prompt.budget = (size_t)settings->budget;
-    request.prompt.form = settings->fim_form == FIM_FORM_SEEDED ? FIM_SEEDED : FIM_PLAIN;
+    enum status status = place_gather(work->context, &work->project, work->engine, &work->place, &work->gathered,
+                                      &request.prompt, error);
     if (status == STATUS_OK)
         status = complete_syntax_new(work->project.languages, slice_from(buffer_text(&work->place.path)), prefix,
                                      suffix, &work->syntax, error);
@@ -183,7 +157,8 @@ const struct command command_complete = {
         "on from what stands before it, in several ways, of which the one is taken that makes what stands behind it "
         "most likely.\n"
         "\n"
-        "It never repeats what follows, and adds no syntax errors where the language is known. --temp is 0.2 here. "
+        "What follows is not repeated, and what would add syntax errors, as far as the language is known, is cut off "
+        "or comes last. --temp is 0.2 here. "
         "Exit status 1: there is nothing to say.\n"
         "\n"
         "  fathom complete src/main.c:120:9\n"

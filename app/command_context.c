@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "app/context_list.h"
-#include "app/gather.h"
 #include "app/place.h"
 
 static void print_json(const struct command_context *context, const struct fim_prompt *prompt,
@@ -18,40 +17,13 @@ static void print_json(const struct command_context *context, const struct fim_p
     output_json(context->out, object);
 }
 
-/* gathered must outlive the prompt. */
-static enum status build(const struct command_context *context, const struct project *project, struct engine *engine,
-                         const struct fim_format *format, const struct place *place, struct gathered *gathered,
-                         struct fim_prompt **out, struct error *error)
-{
-    struct gatherer *gatherer = NULL;
-    struct gather_request request = {.path = buffer_text(&place->path),
-                                     .text = {buffer_text(&place->text), place->text.size},
-                                     .at = place->at,
-                                     .engine = engine,
-                                     .cancel = context->cancel};
-    const char *slash = strrchr(repo_root(project->repo), '/');
-    struct fim_request prompt = {.repository = slice_from(slash ? slash + 1 : ""),
-                                 .budget = (size_t)context->settings->budget,
-                                 .form = context->settings->fim_form == FIM_FORM_SEEDED ? FIM_SEEDED : FIM_PLAIN};
-    enum status status = place_sources(context->settings, &request.sources, error);
-    if (status == STATUS_OK)
-        status = gather_open(project, &gatherer, error);
-    if (status == STATUS_OK)
-        status = gather_run(gatherer, &request, gathered, error);
-    if (status == STATUS_OK) {
-        gathered_request(gathered, &request, &prompt);
-        status = fim_prompt_build(engine, format, &prompt, out, error);
-    }
-    gather_close(gatherer);
-    return status;
-}
-
 static enum exit_status run(const struct command_context *context)
 {
     struct place place = {0};
     struct project project = {0};
     struct engine *engine = NULL;
     struct gathered gathered = {0};
+    struct fim_request request = {0};
     struct fim_prompt *prompt = NULL;
     struct fim_format format = {0};
     struct error error = {0};
@@ -64,8 +36,10 @@ static enum exit_status run(const struct command_context *context)
         status = settings_open_engine(context->settings, &engine, &error);
     if (status == STATUS_OK) {
         format = fim_format_of(engine);
-        status = build(context, &project, engine, &format, &place, &gathered, &prompt, &error);
+        status = place_gather(context, &project, engine, &place, &gathered, &request, &error);
     }
+    if (status == STATUS_OK)
+        status = fim_prompt_build(engine, &format, &request, &prompt, &error);
     if (status == STATUS_OK && context->settings->json)
         print_json(context, prompt, &format);
     else if (status == STATUS_OK)

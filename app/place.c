@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/gather.h"
+#include "app/complete.h"
 
 enum { TEXT_MOST = 64 << 20 };
 
@@ -113,4 +113,33 @@ enum status place_sources(const struct settings *settings, unsigned *sources, st
         at += size + (at[size] == ',');
     }
     return STATUS_OK;
+}
+
+enum status place_gather(const struct command_context *context, const struct project *project, struct engine *engine,
+                         const struct place *place, struct gathered *gathered, struct fim_request *out,
+                         struct error *error)
+{
+    const struct settings *settings = context->settings;
+    struct slice prefix, suffix, text = {buffer_text(&place->text), place->text.size};
+    struct gatherer *gatherer = NULL;
+    complete_split(text, place->at, &prefix, &suffix);
+    struct gather_request request = {.path = buffer_text(&place->path),
+                                     .text = text,
+                                     .at = prefix.size,
+                                     .engine = engine,
+                                     .cancel = context->cancel};
+    enum status status = place_sources(settings, &request.sources, error);
+    if (status == STATUS_OK)
+        status = gather_open(project, &gatherer, error);
+    if (status == STATUS_OK)
+        status = gather_run(gatherer, &request, gathered, error);
+    if (status == STATUS_OK) {
+        const char *slash = strrchr(repo_root(project->repo), '/');
+        gathered_request(gathered, &request, out);
+        out->repository = slice_from(slash ? slash + 1 : "");
+        out->budget = (size_t)settings->budget;
+        out->form = settings->fim_form == FIM_FORM_SEEDED ? FIM_SEEDED : FIM_PLAIN;
+    }
+    gather_close(gatherer);
+    return status;
 }

@@ -3,6 +3,7 @@
 #define FATHOM_APP_PLACE_H
 
 #include "app/command.h"
+#include "app/gather.h"
 #include "app/project.h"
 
 struct place {
@@ -24,6 +25,12 @@ enum status place_offset(struct slice text, uint64_t line, uint64_t column, size
  * taken as it is: who wants it indexed says so (fathom index). */
 enum status place_project(const struct command_context *context, struct place *place, struct project *project,
                           struct error *error);
+
+/* What may help at a place, of the sources and within the budget and form that the settings name.  The project's index is read;
+ * engine tells what pieces cost.  gathered must outlive the request; *out is filled but for its format's tokens. */
+enum status place_gather(const struct command_context *context, const struct project *project, struct engine *engine,
+                         const struct place *place, struct gathered *gathered, struct fim_request *out,
+                         struct error *error);
 
 /* GATHER_* of --sources.  STATUS_ARGUMENT names what is none. */
 enum status place_sources(const struct settings *settings, unsigned *sources, struct error *error);
