@@ -204,7 +204,8 @@ enum serve_wait serve_job_wait(struct serve_job *job, bool only_end, int fd, voi
 {
     enum serve_wait result = SERVE_RESTING;
     pthread_mutex_lock(&job->lock);
-    if (!only_end && job->code == 200 && job->is_streamed && pending_size(&job->pending))
+    /* While the request is still being read, nothing is pending: is_streamed is not looked at then. */
+    if (!only_end && job->code == 200 && pending_size(&job->pending) && job->is_streamed)
         result = SERVE_HAS;
     else if (job->is_ended)
         result = SERVE_ENDED;

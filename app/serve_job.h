@@ -64,7 +64,7 @@ struct serve_job {
     struct serve_job *next;   /* in the queue it stands in */
     uint64_t arrived;         /* clock_now_ns */
 
-    /* What is asked. */
+    /* What is asked: the desk's to write until the engine has it; who waits looks at it once something has come. */
     const struct serve_route *route;
     struct buffer body;
     enum serve_form form;

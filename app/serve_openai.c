@@ -160,7 +160,7 @@ static enum status bind_to(const char *schema, size_t size, struct serve_task *t
     enum status status = grammar_from_schema(schema, size, &task->grammar, &why);
     if (status == STATUS_OK || status == STATUS_MEMORY)
         return error_set(error, status, "%s", why.text);
-    return error_set(error, STATUS_ARGUMENT, "the schema: %s", why.text);
+    return error_set(error, STATUS_ARGUMENT, "%s", why.text);
 }
 
 static enum status bind_to_node(const cJSON *schema, struct serve_task *task, struct error *error)
