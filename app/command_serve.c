@@ -126,7 +126,8 @@ static void say_where(const struct serve *serve)
     buffer_deinit(&where);
 }
 
-/* What runs is ended before the connections that wait for it are closed. */
+/* What runs is ended before the connections that wait for it are closed; until they are, requests still come on them, which
+ * find the desk and the slots there. */
 static void close_all(struct serve *serve)
 {
     if (serve->http)
@@ -134,6 +135,8 @@ static void close_all(struct serve *serve)
     serve_desk_stop(serve->desk);
     serve_engine_stop(serve->slots);
     serve_http_stop(serve->http);
+    serve_desk_free(serve->desk);
+    serve_engine_free(serve->slots);
     serve_context_close(serve->repository);
     if (serve->engine)
         engine_close(serve->engine);

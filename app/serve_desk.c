@@ -81,6 +81,11 @@ enum status serve_desk_start(struct serve *serve, struct serve_desk **out, struc
     return STATUS_OK;
 }
 
+static void refuse(struct serve_job *job)
+{
+    serve_job_fail(job, 503, "unavailable_error", "the server is stopping");
+}
+
 void serve_desk_stop(struct serve_desk *desk)
 {
     if (!desk)
@@ -90,11 +95,21 @@ void serve_desk_stop(struct serve_desk *desk)
     pthread_cond_signal(&desk->more);
     pthread_mutex_unlock(&desk->lock);
     pthread_join(desk->thread, NULL);
-    while (desk->first) {
-        struct serve_job *job = take(desk);
-        serve_job_fail(job, 503, "unavailable_error", "the server is stopping");
+    pthread_mutex_lock(&desk->lock);
+    struct serve_job *job = desk->first, *next;
+    desk->first = desk->last = NULL;
+    pthread_mutex_unlock(&desk->lock);
+    for (; job; job = next) {
+        next = job->next;
+        refuse(job);
         serve_job_release(job);
     }
+}
+
+void serve_desk_free(struct serve_desk *desk)
+{
+    if (!desk)
+        return;
     pthread_mutex_destroy(&desk->lock);
     pthread_cond_destroy(&desk->more);
     free(desk);
@@ -102,8 +117,13 @@ void serve_desk_stop(struct serve_desk *desk)
 
 void serve_desk_submit(struct serve_desk *desk, struct serve_job *job)
 {
-    serve_job_hold(job);
     pthread_mutex_lock(&desk->lock);
+    if (desk->is_stopping) {
+        pthread_mutex_unlock(&desk->lock);
+        refuse(job);
+        return;
+    }
+    serve_job_hold(job);
     job->next = NULL;
     if (desk->last)
         desk->last->next = job;

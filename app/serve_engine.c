@@ -477,6 +477,12 @@ void serve_engine_stop(struct serve_engine *engine)
     refuse_all(&engine->waiting);
     refuse_all(&engine->completions);
     refuse_all(&engine->inbox);
+}
+
+void serve_engine_free(struct serve_engine *engine)
+{
+    if (!engine)
+        return;
     close_slots(engine);
     pthread_mutex_destroy(&engine->lock);
     pthread_cond_destroy(&engine->more);

@@ -29,6 +29,8 @@ enum status serve_engine_start(const struct serve_engine_options *options, struc
                                struct error *error);
 /* Ends what runs and waits (503), and the thread. */
 void serve_engine_stop(struct serve_engine *engine);
+/* After it was stopped, when nobody asks for figures of its slots any more. */
+void serve_engine_free(struct serve_engine *engine);
 
 int32_t serve_engine_n_ctx(const struct serve_engine *engine); /* of a slot */
 

@@ -406,6 +406,35 @@ def test_doors():
     assert server.process.wait(60) == 0 and not os.path.exists(path)
 
 
+def test_leaving():
+    """The server is ended while connections that stay open go on asking: it ends as it should, and so do they."""
+    server = Server()
+    answered = []
+
+    def ask_on():
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+        try:
+            while True:
+                for method, path, body in (("GET", "/props", None), ("GET", "/slots", None), ("POST", "/tokenize", b'{"content":"a"}'),
+                                           ("POST", "/v1/completions", b'{"prompt":"a","max_tokens":2}')):
+                    connection.request(method, path, body)
+                    reply = connection.getresponse()
+                    reply.read()
+                    assert reply.status in (200, 503), reply.status
+                    answered.append(reply.status)
+        except (OSError, http.client.HTTPException):
+            pass  # it is gone
+
+    threads = [threading.Thread(target=ask_on) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    server.wait_for(lambda: len(answered) > 40)
+    server.stop()
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
 def test_overhead(server):
     """What the server adds to a request: the whole of one that needs no evaluation."""
     times = []
@@ -423,7 +452,7 @@ def test_overhead(server):
 def main():
     chosen = sys.argv[1:]
     shared = Server()
-    alone = {"test_doors", "test_soak"}
+    alone = {"test_doors", "test_leaving", "test_soak"}
     failed = False
     for name, test in [(n, t) for n, t in globals().items() if n.startswith("test_")]:
         if (chosen and not any(word in name for word in chosen)) or (name == "test_soak" and "soak" not in chosen):
