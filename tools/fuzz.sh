@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fuzzes every target (tests/fuzz/fuzz_NAME.c) for SECONDS, one after another: tools/fuzz.sh SECONDS [NAME[:VARIANT]...]
+# Fuzzes every target (tests/fuzz/fuzz_NAME.c) for SECONDS, as many at a time as there are cores: tools/fuzz.sh SECONDS [NAME[:VARIANT]...]
 #
 # A target may come in variants, which a line "Variants: A B ..." in its head lists and FATHOM_FUZZ_VARIANT tells it: each is
 # a run of its own, for SECONDS.
@@ -13,6 +13,7 @@ seconds=$1
 shift
 plant_seconds=${PLANT_SECONDS:-30}
 passed=0 failed=0
+jobs=$(nproc)
 
 build() { # the fuzz targets, with and without their bugs, and all they link to, instrumented
     make --no-print-directory -j"$(nproc)" BUILD=build/fuzz CC=clang CUDA=0 CFLAGS='-O1 -g -fno-omit-frame-pointer' \
@@ -29,7 +30,6 @@ fuzz() { # PROGRAM NAME[:VARIANT] SECONDS CORPUS...
 
 verdict() { # ok|"not ok" TEXT
     echo "$1 - $2"
-    if [ "$1" = ok ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 }
 
 try() { # NAME[:VARIANT]
@@ -64,13 +64,29 @@ if [ ${#names[@]} = 0 ]; then
         [ ! -e "$source" ] || names+=("$(basename "$source" .c | sed 's/^fuzz_//')")
     done
 fi
-build || exit 3
+runs=()
 for name in "${names[@]}"; do
     variants=$(sed -n 's/^ \* Variants: //p' "tests/fuzz/fuzz_${name%%:*}.c")
-    if [ "${name%%:*}" != "$name" ] || [ -z "$variants" ]; then variants=none; fi
-    for variant in $variants; do
-        if [ "$variant" = none ]; then try "$name"; else try "$name:$variant"; fi
-    done
+    if [ "${name%%:*}" != "$name" ] || [ -z "$variants" ]; then
+        runs+=("$name")
+    else
+        for variant in $variants; do runs+=("$name:$variant"); done
+    fi
+done
+build || exit 3
+verdicts=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$verdicts"' EXIT
+trap 'exit 130' INT TERM
+for run in "${runs[@]}"; do
+    while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
+    { try "$run" >"$verdicts/$run.new"; mv "$verdicts/$run.new" "$verdicts/$run"; cat "$verdicts/$run"; } &
+done
+wait
+# A run that told nothing failed: each tells two things.
+for run in "${runs[@]}"; do
+    good=$(grep -c '^ok - ' "$verdicts/$run" 2>/dev/null)
+    good=${good:-0}
+    passed=$((passed + good)) failed=$((failed + 2 - good))
 done
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" != 0 ]
