@@ -12,7 +12,7 @@ NVCC     ?= $(firstword $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/loc
 Q         = $(if $(V),,@)
 
 LAYERS    = engine ui fim repo plugins app
-LIBRARIES = libpcre2-8 libutf8proc libedit inih libcjson sqlite3 libgit2 tree-sitter libmicrohttpd
+LIBRARIES = libpcre2-8 libutf8proc md4c ncursesw libedit inih libcjson sqlite3 libgit2 tree-sitter libmicrohttpd
 WARNINGS  = -Wall -Wextra -Wshadow -Wconversion
 COMPILE   = $(CC) -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) -ffp-contract=off -pthread $(CFLAGS) $(SANITIZE) $(CPPFLAGS)
 LINK      = $(CC) -pthread $(CFLAGS) $(SANITIZE) $(LDFLAGS)
@@ -52,7 +52,7 @@ CUDA_OBJECT := $(if $(filter-out 0,$(CUDA)),$(if $(and $(KERNELS),$(NVCC)),$(BUI
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGRAM) $(BUILD)/libfathom.a $(CUDA_OBJECT) # the program, and what it opens when it runs
-tests: all $(TESTS) $(BUILD)/tests/tools/tags $(BUILD)/tests/tools/grammar $(BUILD)/tests/tools/diff
+tests: all $(TESTS) $(BUILD)/tests/tools/tags $(BUILD)/tests/tools/grammar $(BUILD)/tests/tools/diff $(BUILD)/tests/tools/fathom-scripted
 fuzzers: $(FUZZERS)
 
 $(BUILD)/fathom: $(BUILD)/app/main.o $(BUILD)/libfathom.a
@@ -63,6 +63,9 @@ $(TESTS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/emulated.a $(BUILD)/tests/help
 $(filter $(BUILD)/tests/test_app_%,$(TESTS)): $(BUILD)/tests/fake_engine.o
 $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%_main.o $(BUILD)/tests/helpers.a $(BUILD)/libfathom.a
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
+# The program itself on a scripted engine.
+$(BUILD)/tests/tools/fathom-scripted: $(BUILD)/app/main.o $(BUILD)/tests/tools/scripted.o $(BUILD)/tests/fake_engine.o $(BUILD)/libfathom.a
+	$(Q)$(LINK) -rdynamic -o $@ $^ $(LIBS)
 $(BUILD)/tests/helpers.a: $(HELPERS)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 # Apart, as it takes a minute or two to compile, which the fuzzers needn't wait for.

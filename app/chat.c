@@ -10,8 +10,14 @@
 #include "app/models.h"
 #include "app/saved.h"
 
-/* A question that is being answered. */
+/* A question that is being answered, and to whom. */
 struct asking {
+    struct chat *chat;
+    const struct chat_listener *listener;
+};
+
+/* One whose answer is printed. */
+struct printing {
     struct chat *chat;
     struct chat_print print;
     bool is_dialogue;
@@ -265,36 +271,46 @@ void chat_print_dim(const struct chat *chat, const char *text)
     buffer_deinit(&line);
 }
 
-static void show_notice(void *context, const struct turn_notice *notice)
+static void take_notice(void *context, const struct turn_notice *notice)
 {
-    struct asking *asking = context;
-    const struct command_context *command = asking->chat->context;
+    const struct asking *asking = context;
     struct error why = {0};
     /* What follows is reading, which takes its time. */
     if (asking->chat->store && store_answer_flush(asking->chat->store, &why) != STATUS_OK)
         give_up_saving(asking->chat, &why);
+    asking->listener->on_notice(asking->listener->context, notice->text);
+}
+
+static bool take_text(void *context, enum text_part part, const char *text, size_t size)
+{
+    const struct asking *asking = context;
+    struct error why = {0};
+    if (asking->chat->store && asking->chat->is_saving &&
+        store_answer_push(asking->chat->store, part, text, size, &why) != STATUS_OK)
+        give_up_saving(asking->chat, &why);
+    return asking->listener->on_text(asking->listener->context, part, text, size);
+}
+
+static void print_notice(void *context, const char *text)
+{
+    struct printing *printing = context;
+    const struct command_context *command = printing->chat->context;
     if (command->settings->quiet)
         return;
     progress_end(command->progress);
-    if (asking->print.answer && asking->print.answer->is_terminal)
-        chat_print_end_line(&asking->print);
-    if (asking->is_dialogue && command->out->is_terminal && !command->settings->json)
-        chat_print_dim(asking->chat, notice->text);
+    if (printing->print.answer && printing->print.answer->is_terminal)
+        chat_print_end_line(&printing->print);
+    if (printing->is_dialogue && command->out->is_terminal && !command->settings->json)
+        chat_print_dim(printing->chat, text);
     else
-        command_notice(command, "%s", notice->text);
+        command_notice(command, "%s", text);
 }
 
-static bool show_text(void *context, enum text_part part, const char *text, size_t size)
+static bool print_text(void *context, enum text_part part, const char *text, size_t size)
 {
-    struct asking *asking = context;
-    struct error why = {0};
-    progress_end(asking->chat->context->progress);
-    if (asking->chat->store && asking->chat->is_saving &&
-        store_answer_push(asking->chat->store, part, text, size, &why) != STATUS_OK) {
-        chat_print_end_line(&asking->print);
-        give_up_saving(asking->chat, &why);
-    }
-    return chat_print_push(&asking->print, part, text, size);
+    struct printing *printing = context;
+    progress_end(printing->chat->context->progress);
+    return chat_print_push(&printing->print, part, text, size);
 }
 
 static void print_json(const struct chat *chat, const struct turn_result *result, size_t before)
@@ -357,37 +373,47 @@ static enum status answer(struct chat *chat, const struct turn_options *options,
     return status;
 }
 
-enum status chat_ask(struct chat *chat, struct slice question, struct slice piped, bool is_dialogue,
-                     struct turn_result *result, struct error *error)
+enum status chat_answer(struct chat *chat, struct slice question, struct slice piped, bool keeps_evaluated,
+                        const struct chat_listener *listener, struct turn_result *result, struct error *error)
 {
-    const struct command_context *context = chat->context;
-    const struct settings *settings = context->settings;
-    struct asking asking = {.chat = chat, .is_dialogue = is_dialogue};
-    if (!settings->json)
-        asking.print = chat_print_make(context->out, context->err, settings->quiet, chat->is_ascii);
+    const struct settings *settings = chat->context->settings;
+    struct asking asking = {chat, listener};
     struct turn_options options = {.n_predict = settings->max_tokens,
                                    .strict = settings->strict,
                                    .shift = settings->shift,
-                                   .cancel = context->cancel,
-                                   .on_text = show_text,
-                                   .on_notice = show_notice,
+                                   .cancel = chat->context->cancel,
+                                   .on_text = take_text,
+                                   .on_notice = take_notice,
                                    .on_prompt = find_evaluated,
                                    .context = &asking};
     *result = (struct turn_result){0};
     enum status status = conversation_ask(&chat->conversation, question, piped, error);
     if (status != STATUS_OK)
         return status;
-    size_t before = chat->conversation.n;
     begin_saving(chat);
     status = answer(chat, &options, result, error);
     end_saving(chat);
     chat->n_unsaved += result->n_evaluated + result->n_tokens;
+    if (keeps_evaluated && chat->n_unsaved > MOST_UNSAVED)
+        keep_evaluated(chat);
+    return status;
+}
+
+enum status chat_ask(struct chat *chat, struct slice question, struct slice piped, bool is_dialogue,
+                     struct turn_result *result, struct error *error)
+{
+    const struct command_context *context = chat->context;
+    const struct settings *settings = context->settings;
+    struct printing printing = {.chat = chat, .is_dialogue = is_dialogue};
+    struct chat_listener listener = {print_text, print_notice, &printing};
+    size_t before = chat->conversation.n + 1; /* the question */
+    if (!settings->json)
+        printing.print = chat_print_make(context->out, context->err, settings->quiet, chat->is_ascii);
+    enum status status = chat_answer(chat, question, piped, is_dialogue, &listener, result, error);
     progress_end(context->progress);
-    chat_print_end_line(&asking.print);
+    chat_print_end_line(&printing.print);
     if (settings->json && status == STATUS_OK)
         print_json(chat, result, before);
-    chat_print_deinit(&asking.print);
-    if (is_dialogue && chat->n_unsaved > MOST_UNSAVED)
-        keep_evaluated(chat);
+    chat_print_deinit(&printing.print);
     return status;
 }

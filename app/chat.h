@@ -48,6 +48,18 @@ enum status chat_load(struct chat *chat, const char *name, struct error *error);
 /* Gives the conversation a name; one that wasn't being saved is stored as a whole. */
 enum status chat_save(struct chat *chat, const char *name, struct error *error);
 
+/* Who gets an answer as it comes; all are called from the thread that asks.  on_text as in turn.h. */
+struct chat_listener {
+    bool (*on_text)(void *context, enum text_part part, const char *text, size_t size);
+    void (*on_notice)(void *context, const char *text);
+    void *context;
+};
+
+/* Asks and keeps question and answer, and prints nothing.  Cancelling is a result.  keeps_evaluated: what was read is saved
+ * when it is much, not only when the conversation is left. */
+enum status chat_answer(struct chat *chat, struct slice question, struct slice piped, bool keeps_evaluated,
+                        const struct chat_listener *listener, struct turn_result *result, struct error *error);
+
 /* Asks and prints the answer to context->out as it comes: through the gate where that is a terminal, thoughts dim; else raw,
  * without thoughts, which go to err where that is a terminal; with --json one object at the end.  Notices go to err (dim on
  * out with is_dialogue).  A line that was begun is ended.  Cancelling is a result. */

@@ -44,6 +44,8 @@ struct command_context {
                             still set ends the program */
     struct progress *progress; /* what --quiet, --plain and the terminal allow; ended by command_fail and by the caller.
                                   Session options of command_session_options already report to it */
+    progress_fn *on_progress;  /* told in its place; NULL: nobody */
+    void *on_progress_context;
 };
 
 struct command {
@@ -61,6 +63,7 @@ struct command {
 
 /* One per command; each is defined at the end of its own file. */
 extern const struct command command_prompt;
+extern const struct command command_screen;
 extern const struct command command_repl;
 extern const struct command command_tokenize;
 extern const struct command command_eval;

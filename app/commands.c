@@ -14,9 +14,10 @@
 
 /* In the order that help shows them. */
 static const struct command *const commands[] = {
-    &command_prompt,     &command_repl,    &command_info,     &command_models, &command_tokenize, &command_eval,
-    &command_perplexity, &command_bench,   &command_quantize, &command_index,  &command_search,   &command_map,
-    &command_complete,   &command_context, &command_trust,    &command_serve,  &command_config,   &command_help,
+    &command_screen,   &command_prompt, &command_repl,       &command_info,     &command_models,
+    &command_tokenize, &command_eval,   &command_perplexity, &command_bench,    &command_quantize,
+    &command_index,    &command_search, &command_map,        &command_complete, &command_context,
+    &command_trust,    &command_serve,  &command_config,     &command_help,
 };
 
 const struct command *command_at(size_t i)
@@ -229,6 +230,7 @@ struct session_options command_session_options(const struct command_context *con
                                     .n_slice = (int32_t)settings->slice,
                                     .kv = settings_kv_type(settings),
                                     .cancel = context->cancel,
-                                    .progress = progress_update,
-                                    .progress_context = context->progress};
+                                    .progress = context->on_progress ? context->on_progress : progress_update,
+                                    .progress_context =
+                                        context->on_progress ? context->on_progress_context : context->progress};
 }

@@ -98,7 +98,7 @@ static enum status read_words(const char *const *words, size_t n, struct setting
         call->command = settings->prompt ? &command_prompt : NULL;
         return result;
     }
-    call->command = settings->prompt ? &command_prompt : &command_repl;
+    call->command = settings->prompt ? &command_prompt : &command_screen;
     call->is_implied = true;
     size_t n_allowed = settings->prompt ? 0 : 1;
     for (size_t i = 0; i < call->line.n_arguments; i++)
@@ -164,7 +164,7 @@ static enum exit_status run(struct command_context *context, struct call *call, 
             context->n_arguments = call->command ? 1 : 0;
         }
         call->command = &command_help;
-    } else if (call->is_implied && call->command == &command_repl && !context->in_is_terminal &&
+    } else if (call->is_implied && call->command == &command_screen && !context->in_is_terminal &&
                context->n_arguments == 0) {
         /* Bare fathom at the end of a pipe: what comes in is the question. */
         settings->prompt = "-";

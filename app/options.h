@@ -37,6 +37,7 @@ enum option_id {
     OPTION_QUIET,
     OPTION_COLOR,
     OPTION_PLAIN,
+    OPTION_THEME,
     OPTION_IGNORE,
     OPTION_MAX_FILE,
     OPTION_BUDGET,
@@ -138,6 +139,7 @@ enum setting_backend { BACKEND_AUTO, BACKEND_CPU, BACKEND_CUDA };
 enum setting_kv { SETTING_KV_F16, SETTING_KV_Q8_0, SETTING_KV_Q4_0, SETTING_KV_F32 };
 enum setting_draft { DRAFT_AUTO, DRAFT_OFF };
 enum setting_color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+enum setting_theme { SETTING_THEME_AUTO, SETTING_THEME_TERMINAL, SETTING_THEME_DARK, SETTING_THEME_LIGHT };
 enum setting_fim { FIM_FORM_AUTO, FIM_FORM_PLAIN, FIM_FORM_SEEDED };
 enum setting_format { FORMAT_TEXT, FORMAT_MAN, FORMAT_BASH, FORMAT_ZSH, FORMAT_FISH };
 
@@ -184,6 +186,7 @@ struct settings {
     /* output */
     bool json, quiet, plain, help, version;
     int color; /* enum setting_color */
+    int theme; /* enum setting_theme */
 
     /* index */
     const char *ignore; /* patterns parted by white space; NULL: none */

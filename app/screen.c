@@ -1,0 +1,343 @@
+/* screen: see screen.h.  Here: opening, the loop, panes, and the question on its way to the worker. */
+#include "app/screen.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/clipboard.h"
+#include "app/models.h"
+#include "app/repl_history.h"
+#include "app/screen_open.h"
+#include "app/store.h"
+#include "ui/visible.h"
+
+/* ---- what others ask for ---- */
+
+void screen_note(struct screen *screen, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(screen->note, sizeof screen->note, format, arguments);
+    va_end(arguments);
+}
+
+struct pane *screen_focused(struct screen *screen)
+{
+    return &screen->panes[layout_focused_pane(&screen->layout)];
+}
+
+const struct doc *screen_doc(const struct screen *screen, const struct pane *pane)
+{
+    return pane->kind == PANE_CHAT ? &screen->transcript.doc : &screen->help;
+}
+
+struct view *screen_chat_view(struct screen *screen)
+{
+    if (screen_focused(screen)->kind == PANE_CHAT)
+        return &screen_focused(screen)->view;
+    for (int i = 0; i < LAYOUT_PANES; i++)
+        if (screen->panes[i].is_used && screen->panes[i].kind == PANE_CHAT)
+            return &screen->panes[i].view;
+    return &screen_focused(screen)->view;
+}
+
+int screen_new_pane(struct screen *screen, enum pane_kind kind)
+{
+    for (int i = 0; i < LAYOUT_PANES; i++)
+        if (!screen->panes[i].is_used) {
+            screen->panes[i] = (struct pane){.is_used = true, .kind = kind, .view.follows = kind == PANE_CHAT};
+            return i;
+        }
+    screen_note(screen, "there are %d panes already", LAYOUT_PANES);
+    return -1;
+}
+
+bool screen_split(struct screen *screen, enum layout_split split, enum pane_kind kind)
+{
+    int pane = screen_new_pane(screen, kind);
+    if (pane >= 0 && !layout_split_focus(&screen->layout, split, pane)) {
+        screen->panes[pane].is_used = false;
+        pane = -1;
+    }
+    return pane >= 0;
+}
+
+void screen_close_pane(struct screen *screen)
+{
+    struct pane *pane = screen_focused(screen);
+    if (!layout_close_focus(&screen->layout)) {
+        screen_note(screen, "this is the only pane; Ctrl-C twice leaves");
+        return;
+    }
+    view_deinit(&pane->view);
+    *pane = (struct pane){0};
+    for (int i = 0; i < LAYOUT_PANES; i++)
+        if (screen->panes[i].is_used && screen->panes[i].kind == PANE_CHAT)
+            return;
+    /* The conversation is always somewhere. */
+    screen_focused(screen)->kind = PANE_CHAT;
+    view_deinit(&screen_focused(screen)->view);
+    screen_focused(screen)->view.follows = true;
+}
+
+/* ---- a question ---- */
+
+static void remember(struct screen *screen, const char *text)
+{
+    struct error error = {0};
+    input_remember(&screen->question, text);
+    if (screen->history_path && repl_history_append(screen->history_path, text, &error) != STATUS_OK) {
+        screen_note(screen, "the history is not kept: %.200s", error.text);
+        free(screen->history_path);
+        screen->history_path = NULL;
+    }
+}
+
+void screen_ask(struct screen *screen)
+{
+    const char *text = buffer_text(&screen->question.text);
+    size_t size = screen->question.text.size, word;
+    if (strspn(text, " \t\n") == size)
+        return;
+    if (strlen(text) == size)
+        remember(screen, text);
+    if (screen_is_command(text, &word)) {
+        struct buffer command = {0};
+        buffer_append_text(&command, text + 1);
+        input_clear(&screen->question);
+        screen_run_command(screen, buffer_text(&command));
+        buffer_deinit(&command);
+        return;
+    }
+    uint64_t job = worker_submit(screen->worker, JOB_ASK, text, size);
+    struct entry *question = job ? transcript_add(&screen->transcript, ENTRY_QUESTION, 0, text, size) : NULL;
+    struct entry *answer = question ? transcript_add(&screen->transcript, ENTRY_ANSWER, job, "", 0) : NULL;
+    if (!answer) {
+        screen_note(screen, "out of memory");
+        return;
+    }
+    buffer_append_text(&answer->waiting, screen->is_unopened ? ""
+                                         : !screen->is_open  ? "waiting for the model"
+                                         : screen->running   ? "waiting for the answer before"
+                                                             : "reading");
+    screen->asked = job;
+    if (!screen->running)
+        screen->running = job;
+    input_clear(&screen->question);
+    struct view *view = screen_chat_view(screen);
+    view->follows = true;
+}
+
+/* ---- the clipboard ---- */
+
+void screen_copy(struct screen *screen, bool is_answer)
+{
+    struct buffer text = {0}, sequence = {0};
+    struct error error = {0};
+    const char *tool = NULL;
+    const struct view *view = screen_chat_view(screen);
+    size_t bottom = view->top + (view->height > 0 ? (size_t)view->height - 1 : 0);
+    size_t line = bottom < view->n_rows ? view->rows[bottom].line : SIZE_MAX;
+    bool is_found = !is_answer && transcript_code(&screen->transcript, line, &text);
+    for (size_t i = screen->transcript.n; is_answer && !is_found && i-- > 0;) {
+        const struct entry *entry = &screen->transcript.entries[i];
+        is_found = entry->kind == ENTRY_ANSWER && entry->text.size;
+        if (is_found)
+            buffer_append(&text, entry->text.data, entry->text.size);
+    }
+    if (!is_found || text.failed) {
+        screen_note(screen, is_answer ? "there is no answer to copy yet" : "there is no code block above the last row");
+        buffer_deinit(&text);
+        return;
+    }
+    bool is_sent = clipboard_append_osc52(&sequence, buffer_text(&text), text.size) &&
+                   terminal_send(screen->terminal, sequence.data, sequence.size, NULL) == STATUS_OK;
+    clipboard_run_tool(buffer_text(&text), text.size, &tool, &error);
+    if (is_sent || tool)
+        screen_note(screen, "copied %zu bytes%s%s", text.size, tool ? " by " : "", tool ? tool : "");
+    else
+        screen_note(screen, "not copied: %.200s", error.status ? error.text : "there is no clipboard here");
+    buffer_deinit(&text);
+    buffer_deinit(&sequence);
+}
+
+/* ---- the loop ---- */
+
+enum { FRAME_NS = 16000000 };
+
+static void take_signals(struct screen *screen)
+{
+    struct terminal_event event = terminal_read_signals(screen->terminal);
+    if (event.ended_by) {
+        screen->is_over = true;
+        screen->ended_by = event.ended_by;
+    } else if (event.is_to_stop) {
+        terminal_suspend(screen->terminal);
+    } else if (event.was_continued) {
+        terminal_resume(screen->terminal);
+    }
+    if (event.was_resized)
+        terminal_forget(screen->terminal); /* terminals differ on what they keep */
+}
+
+/* False where the terminal has gone. */
+static bool take_keys(struct screen *screen, bool is_over)
+{
+    char bytes[16384];
+    uint32_t key;
+    if (!is_over) {
+        ssize_t n = read(screen->context->in, bytes, sizeof bytes);
+        if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
+            return false;
+        if (n > 0)
+            keyboard_push(&screen->keyboard, bytes, (size_t)n);
+    }
+    while (!screen->is_over && keyboard_next(&screen->keyboard, is_over, &key))
+        screen_key(screen, key);
+    return true;
+}
+
+/* Frames for the sake of messages alone come at most sixty times a second. */
+static int timeout_ms(const struct screen *screen, bool needs_frame, uint64_t last_frame_ns)
+{
+    uint64_t since = clock_now_ns() - last_frame_ns;
+    if (needs_frame)
+        return since >= FRAME_NS ? 0 : (int)((FRAME_NS - since) / 1000000) + 1;
+    return keyboard_is_waiting(&screen->keyboard) ? KEYBOARD_ESCAPE_MS : -1;
+}
+
+static enum status loop(struct screen *screen, struct error *error)
+{
+    bool needs_frame = false;
+    uint64_t last_frame_ns = clock_now_ns();
+    while (!screen->is_over) {
+        struct pollfd fds[] = {{screen->context->in, POLLIN, 0},
+                               {terminal_signals(screen->terminal), POLLIN, 0},
+                               {worker_fd(screen->worker), POLLIN, 0}};
+        int n = poll(fds, 3, timeout_ms(screen, needs_frame, last_frame_ns));
+        if (n < 0 && errno != EINTR)
+            return error_set(error, STATUS_IO, "poll: %s", strerror(errno));
+        bool is_urgent = false;
+        if (n > 0 && fds[1].revents) {
+            take_signals(screen);
+            is_urgent = true;
+        }
+        if (n > 0 && fds[2].revents) {
+            screen_take_messages(screen);
+            needs_frame = true;
+        }
+        bool has_keys = n > 0 && fds[0].revents;
+        if (has_keys || (n == 0 && keyboard_is_waiting(&screen->keyboard))) {
+            if (!take_keys(screen, !has_keys)) {
+                screen->is_over = true;
+                screen->ended_by = SIGHUP;
+            }
+            is_urgent = true;
+        }
+        if (screen->is_over || (!is_urgent && !(needs_frame && clock_now_ns() - last_frame_ns >= FRAME_NS)))
+            continue;
+        enum status status = screen_draw(screen, error);
+        if (status != STATUS_OK)
+            return status;
+        needs_frame = false;
+        last_frame_ns = clock_now_ns();
+    }
+    return STATUS_OK;
+}
+
+/* ---- opening and closing ---- */
+
+static void add_history(void *context, const char *entry)
+{
+    input_remember(context, entry);
+}
+
+static void load_history(struct screen *screen)
+{
+    struct buffer path = {0};
+    if (screen->context->settings->no_save || store_make_folder(&path, NULL) != STATUS_OK) {
+        buffer_deinit(&path);
+        return;
+    }
+    buffer_append_text(&path, "/history");
+    if (!path.failed && repl_history_load(path.data, add_history, &screen->question, NULL) == STATUS_OK)
+        screen->history_path = path.data;
+    else
+        buffer_deinit(&path);
+}
+
+/* "~/src/lantern" */
+static void find_place(struct screen *screen)
+{
+    const char *home = getenv("HOME");
+    char path[4096];
+    const char *wanted = screen->context->n_arguments ? screen->context->arguments[0] : ".";
+    if (!realpath(wanted, path))
+        snprintf(path, sizeof path, "%s", wanted);
+    size_t size = home ? strlen(home) : 0;
+    bool is_home = size > 1 && strncmp(path, home, size) == 0 && (path[size] == '/' || !path[size]);
+    snprintf(screen->place, sizeof screen->place, "%s%.240s", is_home ? "~" : "", path + (is_home ? size : 0));
+}
+
+/* What will be opened, as far as one can tell without looking. */
+static void name_model(struct screen *screen)
+{
+    const char *model = screen->context->settings->model ? screen->context->settings->model : models_default_name;
+    const char *slash = strrchr(model, '/');
+    snprintf(screen->model, sizeof screen->model, "%.120s", slash && slash[1] ? slash + 1 : model);
+}
+
+static void deinit(struct screen *screen)
+{
+    terminal_close(screen->terminal);
+    worker_close(screen->worker);
+    for (int i = 0; i < LAYOUT_PANES; i++)
+        view_deinit(&screen->panes[i].view);
+    transcript_deinit(&screen->transcript);
+    doc_deinit(&screen->help);
+    input_deinit(&screen->question);
+    input_deinit(&screen->line);
+    keyboard_deinit(&screen->keyboard);
+    cells_deinit(&screen->cells);
+    buffer_deinit(&screen->offers);
+    free(screen->history_path);
+    free(screen);
+}
+
+static enum status run(struct screen *screen, const struct terminal_options *options, struct error *error)
+{
+    enum status status = terminal_open(options, &screen->terminal, error);
+    if (status != STATUS_OK)
+        return status;
+    find_place(screen);
+    name_model(screen);
+    status = screen_draw(screen, error); /* the first frame: nothing of the model has been touched yet */
+    if (status == STATUS_OK)
+        status = worker_open(screen->context, &screen->worker, error);
+    if (status == STATUS_OK) {
+        load_history(screen);
+        status = loop(screen, error);
+    }
+    return status;
+}
+
+enum status screen_open(const struct command_context *context, const struct terminal_options *options, int *ended_by,
+                        struct error *error)
+{
+    struct screen *screen = calloc(1, sizeof *screen);
+    if (!screen)
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    screen->context = context;
+    screen->typing = TYPING_QUESTION;
+    screen->cells.ascii_only = screen->transcript.doc.ascii_only = screen->help.ascii_only = !visible_locale_is_utf8();
+    layout_init(&screen->layout, screen_new_pane(screen, PANE_CHAT));
+    enum status status = run(screen, options, error);
+    *ended_by = screen->ended_by;
+    deinit(screen);
+    return status;
+}

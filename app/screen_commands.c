@@ -1,0 +1,229 @@
+/* screen_commands: what can be said behind a colon (or a slash in the entry): a const table, and its completion. */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/models.h"
+#include "app/screen.h"
+
+struct screen_command {
+    const char *name, *argument, *help;
+    bool needs_argument;
+    void (*run)(struct screen *screen, const char *argument);
+    void (*complete)(struct buffer *out); /* what there is, each ended by a NUL; or NULL */
+};
+
+static void submit(struct screen *screen, enum job_kind kind, const char *text)
+{
+    if (!worker_submit(screen->worker, kind, text, strlen(text)))
+        screen_note(screen, "out of memory");
+    screen_chat_view(screen)->follows = true;
+}
+
+static void run_help(struct screen *screen, const char *argument)
+{
+    (void)argument;
+    screen_key(screen, KEY_F1);
+}
+
+static void run_new(struct screen *screen, const char *argument)
+{
+    submit(screen, JOB_RESET, argument);
+}
+
+static void run_load(struct screen *screen, const char *argument)
+{
+    submit(screen, *argument ? JOB_LOAD : JOB_LIST, argument);
+}
+
+static void run_save(struct screen *screen, const char *argument)
+{
+    submit(screen, JOB_SAVE, argument);
+}
+
+static void run_delete(struct screen *screen, const char *argument)
+{
+    submit(screen, JOB_DELETE, argument);
+}
+
+static void say(struct screen *screen, const char *text)
+{
+    const struct entry *entry = transcript_add(&screen->transcript, ENTRY_NOTE, 0, text, strlen(text));
+    if (entry)
+        transcript_touch(&screen->transcript, entry);
+    screen_chat_view(screen)->follows = true;
+}
+
+static void run_model(struct screen *screen, const char *argument)
+{
+    struct model_list list = {0};
+    struct error error = {0};
+    if (*argument) {
+        screen->is_open = screen->is_unopened = false;
+        snprintf(screen->model, sizeof screen->model, "%.100s", argument);
+        submit(screen, JOB_MODEL, argument);
+        return;
+    }
+    if (models_list(&list, &error) != STATUS_OK) {
+        screen_note(screen, "%.200s", error.text);
+        return;
+    }
+    for (size_t i = 0; i < list.n; i++)
+        say(screen, list.items[i].name);
+    if (list.n == 0)
+        say(screen, "no model is here");
+    model_list_deinit(&list);
+}
+
+static void run_system(struct screen *screen, const char *argument)
+{
+    submit(screen, JOB_SYSTEM, argument);
+}
+
+static void run_copy(struct screen *screen, const char *argument)
+{
+    screen_copy(screen, strcmp(argument, "answer") == 0);
+}
+
+static void run_quit(struct screen *screen, const char *argument)
+{
+    (void)argument;
+    screen->is_over = true;
+}
+
+static void complete_models(struct buffer *out)
+{
+    struct model_list list = {0};
+    if (models_list(&list, NULL) != STATUS_OK)
+        return;
+    for (size_t i = 0; i < list.n; i++)
+        buffer_append(out, list.items[i].name, strlen(list.items[i].name) + 1);
+    model_list_deinit(&list);
+}
+
+static const struct screen_command commands[] = {
+    {"help", "", "the keys, and these commands", false, run_help, NULL},
+    {"new", "", "a new conversation", false, run_new, NULL},
+    {"load", "[NAME|ID]", "the saved conversations, or go on with one", false, run_load, NULL},
+    {"save", "NAME", "give this conversation a name", true, run_save, NULL},
+    {"delete", "NAME|ID", "delete a saved conversation", true, run_delete, NULL},
+    {"model", "[NAME]", "the models that are here, or another model for this conversation", false, run_model,
+     complete_models},
+    {"system", "[TEXT|-]", "what the model is told beforehand; - is its own", false, run_system, NULL},
+    {"copy", "[answer]", "the last code block above, or the answer, to the clipboard", false, run_copy, NULL},
+    {"quit", "", "leave", false, run_quit, NULL},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+/* A whole name, or the beginning of a single one. */
+static const struct screen_command *find(const char *word, size_t size)
+{
+    const struct screen_command *found = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strncmp(commands[i].name, word, size) == 0) {
+            if (strlen(commands[i].name) == size)
+                return &commands[i];
+            found = &commands[i];
+            n++;
+        }
+    return n == 1 ? found : NULL;
+}
+
+bool screen_is_command(const char *line, size_t *size)
+{
+    *size = line[0] == '/' ? strspn(line + 1, "abcdefghijklmnopqrstuvwxyz") : 0;
+    char after = line[0] ? line[1 + *size] : 0;
+    return *size > 0 && (after == 0 || after == ' ' || after == '\n' || after == '\t');
+}
+
+void screen_run_command(struct screen *screen, const char *line)
+{
+    line += strspn(line, " \t");
+    size_t size = strcspn(line, " \t\n");
+    if (size == 0)
+        return;
+    const struct screen_command *command = find(line, size);
+    struct buffer argument = {0};
+    buffer_append_text(&argument, line + size + strspn(line + size, " \t\n"));
+    while (argument.size && strchr(" \t\n", argument.data[argument.size - 1]))
+        argument.data[--argument.size] = 0;
+    if (!command)
+        screen_note(screen, "there is no command %.*s (:help lists them)", (int)(size < 60 ? size : 60), line);
+    else if (command->needs_argument && !argument.size)
+        screen_note(screen, ":%s %s: %s", command->name, command->argument, command->help);
+    else
+        command->run(screen, buffer_text(&argument));
+    buffer_deinit(&argument);
+}
+
+/* ---- completion ---- */
+
+static size_t common_prefix(const char *a, const char *b)
+{
+    size_t n = 0;
+    while (a[n] && a[n] == b[n])
+        n++;
+    return n;
+}
+
+/* Puts what the candidates that begin with `typed` have in common into the input; lists them where there are several. */
+static void offer(struct screen *screen, struct input *input, const struct buffer *all, const char *typed, size_t size)
+{
+    const char *first = NULL;
+    size_t common = 0, n = 0;
+    for (size_t at = 0; at < all->size; at += strlen(all->data + at) + 1) {
+        const char *candidate = all->data + at;
+        if (strncmp(candidate, typed, size) != 0)
+            continue;
+        common = first ? common_prefix(first, candidate) < common ? common_prefix(first, candidate) : common
+                       : strlen(candidate);
+        first = first ? first : candidate;
+        if (n++ < 40)
+            buffer_printf(&screen->offers, "%s%s", n > 1 ? "  " : "", candidate);
+    }
+    if (!first)
+        screen_note(screen, "nothing begins with %.*s", (int)(size < 60 ? size : 60), typed);
+    else if (common > size)
+        input_insert(input, first + size, common - size, false);
+    if (n == 1) {
+        buffer_clear(&screen->offers);
+        input_insert(input, " ", 1, false);
+    }
+}
+
+void screen_complete(struct screen *screen, struct input *input, size_t prefix)
+{
+    struct buffer all = {0}, line = {0};
+    buffer_append(&line, buffer_text(&input->text) + prefix, input->text.size - prefix);
+    const char *text = buffer_text(&line), *space = strchr(text, ' ');
+    input->cursor = input->text.size;
+    if (!space) {
+        for (size_t i = 0; i < N_COMMANDS; i++)
+            buffer_append(&all, commands[i].name, strlen(commands[i].name) + 1);
+        offer(screen, input, &all, text, strlen(text));
+    } else {
+        const struct screen_command *command = find(text, (size_t)(space - text));
+        if (command && command->complete) {
+            command->complete(&all);
+            offer(screen, input, &all, space + 1, strlen(space + 1));
+        }
+    }
+    buffer_deinit(&all);
+    buffer_deinit(&line);
+}
+
+void screen_explain_commands(struct doc *doc)
+{
+    enum { COLUMN = 20 };
+    doc_blank(doc, 0);
+    doc_begin(doc, (struct doc_format){0});
+    doc_add_text(doc, STYLE_HEADING, "Commands, behind : in a pane or / in the entry");
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        doc_begin(doc, (struct doc_format){.indent = 2, .hang = COLUMN});
+        doc_add_text(doc, STYLE_KEY, commands[i].name);
+        doc_add_text(doc, STYLE_TEXT, " ");
+        doc_add_text(doc, STYLE_TEXT, commands[i].argument);
+        doc_pad(doc, COLUMN - 2);
+        doc_add_text(doc, STYLE_TEXT, commands[i].help);
+    }
+}
