@@ -109,7 +109,7 @@ void manual_print_overview(struct output *out)
 {
     output_text(out, "fathom: a code assistant that runs on this machine\n"
                      "\n"
-                     "  fathom [PATH]            the terminal UI; where there is no terminal, chat by lines\n"
+                     "  fathom [PATH]            the terminal UI\n"
                      "  fathom -p 'a question'   one answer on stdout; what is piped in is appended\n"
                      "  fathom COMMAND ...       one of these:\n"
                      "\n");
