@@ -157,8 +157,9 @@ int layout_find(const struct layout *layout, int pane)
 
 struct area layout_area(const struct layout *layout, int pane)
 {
+    static const struct area nowhere = {0};
     int leaf = layout_find(layout, pane);
-    return leaf < 0 ? (struct area){0} : layout->nodes[leaf].area;
+    return leaf < 0 ? nowhere : layout->nodes[leaf].area;
 }
 
 /* Leaves in the tree's order. */

@@ -18,7 +18,7 @@ struct painter {
     bool synchronizes;      /* the terminal can show a frame at once (mode 2026) */
     bool scrolls;           /* it has a region that scrolls */
     int row, column, style; /* where the terminal's cursor is, and the style in force; -1: unknown */
-    char code[48]; /* what set that style */
+    char code[48];          /* what set that style */
     bool is_cursor_shown;
     struct buffer frame; /* the one that is being made */
 };
