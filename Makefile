@@ -52,7 +52,7 @@ CUDA_OBJECT := $(if $(filter-out 0,$(CUDA)),$(if $(and $(KERNELS),$(NVCC)),$(BUI
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGRAM) $(BUILD)/libfathom.a $(CUDA_OBJECT) # the program, and what it opens when it runs
-tests: all $(TESTS) $(BUILD)/tests/tools/tags $(BUILD)/tests/tools/grammar $(BUILD)/tests/tools/diff $(BUILD)/tests/tools/fathom-scripted
+tests: all $(TESTS) $(BUILD)/tests/tools/tags $(BUILD)/tests/tools/grammar $(BUILD)/tests/tools/diff $(BUILD)/fathom-scripted
 fuzzers: $(FUZZERS)
 
 $(BUILD)/fathom: $(BUILD)/app/main.o $(BUILD)/libfathom.a
@@ -64,7 +64,7 @@ $(filter $(BUILD)/tests/test_app_%,$(TESTS)): $(BUILD)/tests/fake_engine.o
 $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%_main.o $(BUILD)/tests/helpers.a $(BUILD)/libfathom.a
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 # The program itself on a scripted engine.
-$(BUILD)/tests/tools/fathom-scripted: $(BUILD)/app/main.o $(BUILD)/tests/tools/scripted.o $(BUILD)/tests/fake_engine.o $(BUILD)/libfathom.a
+$(BUILD)/fathom-scripted: $(BUILD)/app/main.o $(BUILD)/tests/tools/scripted.o $(BUILD)/tests/fake_engine.o $(BUILD)/libfathom.a
 	$(Q)$(LINK) -rdynamic -o $@ $^ $(LIBS)
 $(BUILD)/tests/helpers.a: $(HELPERS)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^

@@ -39,7 +39,7 @@ enum status project_cache_folder(struct buffer *out, struct error *error)
 }
 
 /* Where grammars lie: build/lib beside a program in build/ or build/KIND/, PREFIX/lib/fathom beside PREFIX/bin. */
-static enum status open_languages(struct languages **out, struct error *error)
+enum status project_open_languages(struct languages **out, struct error *error)
 {
     static const char *const places[] = {"/lib", "/../lib/fathom", "/../lib"};
     enum { N_PLACES = sizeof places / sizeof *places };
@@ -101,7 +101,7 @@ enum status project_open(const struct command_context *context, const char *path
     if (status == STATUS_OK)
         status = project_read_ignore(context->settings, project->repo, &project->ignore, &project->is_untrusted, error);
     if (status == STATUS_OK)
-        status = open_languages(&project->languages, error);
+        status = project_open_languages(&project->languages, error);
     if (status == STATUS_OK)
         status = project_cache_folder(&folder, error);
     if (status == STATUS_OK)

@@ -21,6 +21,9 @@ enum status project_open(const struct command_context *context, const char *path
                          struct error *error);
 void project_close(struct project *project); /* zeroed is fine */
 
+/* The languages alone, without a repository: the grammars and tag queries that are here.  Opens none of them yet. */
+enum status project_open_languages(struct languages **out, struct error *error);
+
 /* Appends the folder that indexes lie in, after making it. */
 enum status project_cache_folder(struct buffer *out, struct error *error);
 

@@ -11,6 +11,7 @@
 
 #include "app/clipboard.h"
 #include "app/models.h"
+#include "app/project.h"
 #include "app/repl_history.h"
 #include "app/screen_open.h"
 #include "app/store.h"
@@ -292,6 +293,16 @@ static void name_model(struct screen *screen)
     snprintf(screen->model, sizeof screen->model, "%.120s", slash && slash[1] ? slash + 1 : model);
 }
 
+/* Code is plain where this fails. */
+static void open_coloring(struct screen *screen)
+{
+    if (project_open_languages(&screen->languages, NULL) != STATUS_OK ||
+        coloring_new(screen->languages, &screen->coloring, NULL) != STATUS_OK)
+        return;
+    screen->transcript.color = coloring_color;
+    screen->transcript.color_context = screen->coloring;
+}
+
 static void deinit(struct screen *screen)
 {
     terminal_close(screen->terminal);
@@ -299,6 +310,9 @@ static void deinit(struct screen *screen)
     for (int i = 0; i < LAYOUT_PANES; i++)
         view_deinit(&screen->panes[i].view);
     transcript_deinit(&screen->transcript);
+    coloring_free(screen->coloring);
+    if (screen->languages)
+        languages_free(screen->languages);
     doc_deinit(&screen->help);
     input_deinit(&screen->question);
     input_deinit(&screen->line);
@@ -321,6 +335,7 @@ static enum status run(struct screen *screen, const struct terminal_options *opt
         status = worker_open(screen->context, &screen->worker, error);
     if (status == STATUS_OK) {
         load_history(screen);
+        open_coloring(screen);
         status = loop(screen, error);
     }
     return status;

@@ -10,6 +10,7 @@
 #ifndef FATHOM_APP_SCREEN_H
 #define FATHOM_APP_SCREEN_H
 
+#include "app/coloring.h"
 #include "app/command.h"
 #include "app/transcript.h"
 #include "app/worker.h"
@@ -37,6 +38,8 @@ struct screen {
     struct keyboard keyboard;
     struct layout layout;
     struct pane panes[LAYOUT_PANES];
+    struct languages *languages; /* NULL: code stays plain */
+    struct coloring *coloring;
     struct transcript transcript;
     struct doc help;
     unsigned help_place;         /* that the help explains */

@@ -15,7 +15,7 @@ import time
 import pyte
 
 PROGRAM = os.environ["FATHOM_PROGRAM"]
-SCRIPTED = os.path.join(os.path.dirname(PROGRAM), "tests/tools/fathom-scripted")
+SCRIPTED = os.path.join(os.path.dirname(PROGRAM), "fathom-scripted")
 MODEL = os.environ["FATHOM_TEST_MODEL"]
 SLOW = float(os.environ.get("TEST_SLOWNESS", "1")) > 1
 failed = False
@@ -102,6 +102,13 @@ class Terminal:
 
     def text(self):
         return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
+
+    def color(self, word):
+        """The colour of the first letter of a word on the screen."""
+        for row, line in enumerate(self.screen.display):
+            if word in line:
+                return self.screen.buffer[row][line.index(word)].fg
+        return None
 
     def read(self, seconds):
         if not select.select([self.fd], [], [], max(0, seconds))[0]:
@@ -259,6 +266,8 @@ def markdown():
     for part in ["Title\n", "A word, a strong one, code and a link (http://example.org/).", "1. one\n", "2. two\n", "   - inner",
                  "│ quoted", "name      n\n", "x         1\n", "long  12345", "python ───", "   def f():\n       return 1\n", "End."]:
         check(part in text, "markdown: %r" % part, text)
+    check(terminal.color("def") == "magenta" and terminal.color("f():") == "blue", "code has its language's colours",
+          (terminal.color("def"), terminal.color("f():")))
     terminal.ask("more", "line 99")
     terminal.type("\x1b\x1b")
     terminal.type("gg")
@@ -313,6 +322,22 @@ def typing():
     terminal.type("h\xe9\xa0llo w\u00f6rld \u65e5\u672c \U0001f600e\u0301")
     check(terminal.wait(lambda text: "w\u00f6rld" in text), "letters beyond ASCII", terminal.text())
     check(terminal.leave() == 0 and terminal.is_clean() is True, "it leaves", terminal.is_clean())
+
+
+def coloring():
+    """While it comes: the fence isn't closed yet, and what is there has its colours."""
+    body = "int first(void)\n{\n    return 1; /* one */\n}\n"
+    text = "Look:\n\n```c\n" + body + "static char *name = \"text\";\n" + "// more\n" * 400
+    terminal = Terminal("--no-save", script=[text, "```nonsense\nint x;\n```\n\n```\nint y;\n```"], speed=(0, 1500))
+    terminal.opened()
+    check(terminal.ask("go", "\"text\";"), "code comes", terminal.text())
+    check(terminal.wait(lambda text: terminal.color("static") == "magenta" and terminal.color("\"text\"") == "green"),
+          "and has its colours while it does", (terminal.color("static"), terminal.color("\"text\"")))
+    terminal.type("\x1b")
+    terminal.wait(lambda text: "Esc stops" not in text and "stopping" not in text)
+    terminal.ask("plain", "int y;")
+    check(terminal.color("int x") == terminal.color("int y") == "cyan", "a language that nobody knows is plain", terminal.text())
+    check(terminal.leave() == 0, "it leaves")
 
 
 LONG = " ".join("word%d" % i for i in range(400))
@@ -453,6 +478,6 @@ def elsewhere():
 
 
 with tempfile.TemporaryDirectory() as FOLDER:
-    for part in [first_frame, answer, hostile, markdown, typing, stopping, traffic, resizing, signals, colors, elsewhere]:
+    for part in [first_frame, answer, hostile, markdown, coloring, typing, stopping, traffic, resizing, signals, colors, elsewhere]:
         part()
 sys.exit(failed)
