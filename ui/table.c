@@ -161,7 +161,7 @@ static void draw_row(const struct table *table, size_t first, size_t n, const in
 
 void table_draw(const struct table *table, int columns, struct doc_format format, struct doc *doc)
 {
-    int widths[MOST_COLUMNS];
+    int widths[MOST_COLUMNS] = {0};
     format.keeps = true;
     choose_widths(table, columns, doc->ascii_only, widths);
     for (size_t first = 0; first < table->n;) {

@@ -157,7 +157,8 @@ bool terminal_is_usable(int out, const char **why)
     *why = NULL;
     if (!name || !*name || strcmp(name, "dumb") == 0)
         *why = "TERM names no terminal that a screen can be drawn on";
-    else if (setupterm((char *)(uintptr_t)name, out, &found) != OK || found != 1)
+    else if (!cur_term &&
+             (setupterm((char *)(uintptr_t)name, out, &found) != OK || found != 1)) /* which adds one each time */
         *why = "TERM names a terminal that is not known here";
     else if (!capability("cup") || strncmp(capability("cup"), "\x1b[", 2) != 0)
         *why = "this terminal can't address its cursor";
@@ -235,6 +236,8 @@ static enum status set_up(struct terminal *terminal, const struct terminal_optio
 
 static void deinit(struct terminal *terminal)
 {
+    if (cur_term)
+        del_curterm(cur_term);
     for (int i = 0; i < 2; i++)
         if (terminal->pipe[i] >= 0)
             close(terminal->pipe[i]);
