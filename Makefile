@@ -52,7 +52,7 @@ CUDA_OBJECT := $(if $(filter-out 0,$(CUDA)),$(if $(and $(KERNELS),$(NVCC)),$(BUI
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGRAM) $(BUILD)/libfathom.a $(CUDA_OBJECT) # the program, and what it opens when it runs
-tests: all $(TESTS) $(BUILD)/tests/tools/tags $(BUILD)/tests/tools/grammar $(BUILD)/tests/tools/diff $(BUILD)/fathom-scripted
+tests: all $(TESTS) $(patsubst %,$(BUILD)/tests/tools/%,tags grammar diff stage) $(BUILD)/fathom-scripted
 fuzzers: $(FUZZERS)
 
 $(BUILD)/fathom: $(BUILD)/app/main.o $(BUILD)/libfathom.a

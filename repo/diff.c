@@ -198,7 +198,7 @@ void diff_free(struct diff *diff)
 /* ---- printing ---- */
 
 /* Paths with bytes that git quotes are quoted as git does with core.quotePath. */
-static void print_path(struct buffer *out, const char *prefix, const char *path)
+void diff_print_path(struct buffer *out, const char *prefix, const char *path)
 {
     bool quotes = false;
     for (const unsigned char *c = (const unsigned char *)path; *c && !quotes; c++)
@@ -227,14 +227,14 @@ static void print_id(struct buffer *out, const struct diff_side *side)
         buffer_printf(out, "%02x", side->has_id ? side->id.bytes[i] : 0);
 }
 
-static void print_header(const struct diff_file *file, struct buffer *out)
+void diff_print_header(const struct diff_file *file, struct buffer *out)
 {
     const struct diff_side *old = &file->old, *new = &file->new;
     const char *old_path = *old->path ? old->path : new->path, *new_path = *new->path ? new->path : old->path;
     buffer_append_text(out, "diff --git ");
-    print_path(out, "a/", old_path);
+    diff_print_path(out, "a/", old_path);
     buffer_append_text(out, " ");
-    print_path(out, "b/", new_path);
+    diff_print_path(out, "b/", new_path);
     buffer_append_text(out, "\n");
     if (file->status == DIFF_ADDED)
         buffer_printf(out, "new file mode %06o\n", new->mode ? new->mode : 0100644);
@@ -245,9 +245,9 @@ static void print_header(const struct diff_file *file, struct buffer *out)
     if (file->status == DIFF_RENAMED || file->status == DIFF_COPIED) {
         const char *verb = file->status == DIFF_RENAMED ? "rename" : "copy";
         buffer_printf(out, "similarity index %u%%\n%s from ", file->similarity, verb);
-        print_path(out, "", old_path);
+        diff_print_path(out, "", old_path);
         buffer_printf(out, "\n%s to ", verb);
-        print_path(out, "", new_path);
+        diff_print_path(out, "", new_path);
         buffer_append_text(out, "\n");
     }
     bool is_same = old->has_id && new->has_id &&memcmp(&old->id, &new->id, sizeof old->id) == 0;
@@ -262,18 +262,18 @@ static void print_header(const struct diff_file *file, struct buffer *out)
     }
 }
 
-static void print_name_line(struct buffer *out, const char *mark, const char *prefix, const char *path)
+void diff_print_name_line(struct buffer *out, const char *mark, const char *prefix, const char *path)
 {
     buffer_append_text(out, mark);
     if (*path)
-        print_path(out, prefix, path);
+        diff_print_path(out, prefix, path);
     else
         buffer_append_text(out, "/dev/null");
     /* As git does: behind a name with blanks a tab, so that no date is taken for its end. */
     buffer_append_text(out, strchr(path, ' ') ? "\t\n" : "\n");
 }
 
-static void print_range(struct buffer *out, char mark, uint32_t start, uint32_t n)
+void diff_print_range(struct buffer *out, char mark, uint32_t start, uint32_t n)
 {
     if (n == 1)
         buffer_printf(out, "%c%" PRIu32, mark, start);
@@ -284,9 +284,9 @@ static void print_range(struct buffer *out, char mark, uint32_t start, uint32_t 
 static void print_hunk(const struct diff *diff, const struct diff_hunk *hunk, struct buffer *out)
 {
     buffer_append_text(out, "@@ ");
-    print_range(out, '-', hunk->old_start, hunk->old_n);
+    diff_print_range(out, '-', hunk->old_start, hunk->old_n);
     buffer_append_text(out, " ");
-    print_range(out, '+', hunk->new_start, hunk->new_n);
+    diff_print_range(out, '+', hunk->new_start, hunk->new_n);
     buffer_append_text(out, hunk->function.size ? " @@ " : " @@");
     buffer_append(out, hunk->function.data, hunk->function.size);
     buffer_append_text(out, "\n");
@@ -304,17 +304,17 @@ void diff_print_file(const struct diff *diff, size_t index, struct buffer *out)
     const struct diff_file *file = &diff->files[index];
     if (file->status == DIFF_UNMERGED) {
         buffer_append_text(out, "* Unmerged path ");
-        print_path(out, "", diff_path(file));
+        diff_print_path(out, "", diff_path(file));
         buffer_append_text(out, "\n");
         return;
     }
-    print_header(file, out);
+    diff_print_header(file, out);
     if (file->is_binary || file->is_large) {
         buffer_append_text(out, "Binary files ");
         const struct diff_side *sides[] = {&file->old, &file->new};
         for (int i = 0; i < 2; i++) {
             if (*sides[i]->path)
-                print_path(out, i ? "b/" : "a/", sides[i]->path);
+                diff_print_path(out, i ? "b/" : "a/", sides[i]->path);
             else
                 buffer_append_text(out, "/dev/null");
             buffer_append_text(out, i ? " differ\n" : " and ");
@@ -323,8 +323,8 @@ void diff_print_file(const struct diff *diff, size_t index, struct buffer *out)
     }
     if (file->n_hunks == 0)
         return;
-    print_name_line(out, "--- ", "a/", file->old.path);
-    print_name_line(out, "+++ ", "b/", file->new.path);
+    diff_print_name_line(out, "--- ", "a/", file->old.path);
+    diff_print_name_line(out, "+++ ", "b/", file->new.path);
     for (uint32_t i = 0; i < file->n_hunks; i++)
         print_hunk(diff, &diff->hunks[file->first_hunk + i], out);
 }

@@ -33,6 +33,7 @@ struct diff_side {
     bool has_id;   /* its blob, or a submodule's commit */
     bool lacks_newline;
     struct repo_id id;
+    struct repo_stamp stamp; /* of a worktree's file as it was looked at; all zero otherwise */
 };
 
 struct diff_file {

@@ -20,6 +20,7 @@ struct source {
     struct diff *diff;
     const struct diff_options *options;
     uint64_t large;
+    bool has_modes; /* the worktree's files say whether they are executable */
     struct error *error;
 };
 
@@ -390,8 +391,11 @@ static enum status read_worktree(struct source *source, const struct repo_file *
     return status ? status : buffer_status(out, source->error);
 }
 
-static uint32_t mode_of(const struct repo_file *file)
+/* Where the file system knows no executable files (core.fileMode), the index says which are. */
+static uint32_t mode_of(const struct source *source, const struct repo_file *file, const git_index_entry *entry)
 {
+    if (!source->has_modes && S_ISREG(file->stamp.mode))
+        return entry && S_ISREG(entry->mode) ? entry->mode : 0100644;
     return S_ISLNK(file->stamp.mode) ? 0120000 : file->stamp.mode & S_IXUSR ? 0100755 : 0100644;
 }
 
@@ -401,6 +405,7 @@ struct pair {
     const git_index_entry *entry; /* NULL: nothing, or no more than the intent */
     bool is_unmerged, is_there, is_large;
     uint32_t mode;
+    struct repo_stamp stamp;
     struct slice before, after;
 };
 
@@ -429,6 +434,7 @@ static enum status add_pair(struct source *source, const struct pair *pair)
         status = set_side(source, &file->old, pair->path, pair->entry->mode, &pair->entry->id);
     if (!status && (pair->is_there || pair->is_unmerged))
         status = set_side(source, &file->new, pair->path, pair->mode, NULL);
+    file->new.stamp = pair->stamp;
     file->is_large = pair->is_large;
     return status || pair->is_unmerged || pair->is_large ? status : compare(source, file, pair->before, pair->after);
 }
@@ -445,7 +451,9 @@ static enum status take_changed(struct source *source, const struct repo_file *f
     pair.entry = entry && !(entry->flags_extended & GIT_INDEX_ENTRY_INTENT_TO_ADD) ? entry : NULL;
     pair.is_there =
         file->skip != REPO_SKIP_GONE && file->skip != REPO_SKIP_SUBMODULE && file->skip != REPO_SKIP_SPECIAL;
-    pair.mode = pair.is_there ? mode_of(file) : 0;
+    pair.mode = pair.is_there ? mode_of(source, file, pair.entry) : 0;
+    if (pair.is_there)
+        pair.stamp = file->stamp;
     if ((!pair.is_there && !pair.entry) || (entry && (entry->mode & S_IFMT) == 0160000))
         return STATUS_OK;
     git_blob *blob = NULL;
@@ -472,6 +480,44 @@ static enum status take_changed(struct source *source, const struct repo_file *f
     return status;
 }
 
+/* Submodules at another commit than the staged one, or gone; those from *next on whose path comes before `until` (NULL: all). */
+static enum status take_submodules(struct source *source, size_t *next, const char *until)
+{
+    struct repo *repo = source->repo;
+    enum status status = STATUS_OK;
+    for (; !status && *next < repo->n_entries; ++*next) {
+        const git_index_entry *entry = repo->entries[*next];
+        if (until && strcmp(entry->path, until) >= 0)
+            break;
+        if ((entry->mode & S_IFMT) != 0160000 || git_index_entry_stage(entry) != 0)
+            continue;
+        struct repo_id head;
+        git_oid id;
+        struct stat about;
+        bool is_there = repo_submodule_head(repo, entry->path, &head);
+        bool is_gone = !is_there && fstatat(repo->root_fd, entry->path, &about, AT_SYMLINK_NOFOLLOW) != 0;
+        if (!is_gone && (!is_there || memcmp(head.bytes, entry->id.id, sizeof head.bytes) == 0))
+            continue;
+        memcpy(id.id, head.bytes, sizeof id.id);
+        struct diff_file *file = diff_add_file(source->diff, source->error);
+        if (!file)
+            return source->error->status;
+        file->status = is_gone ? DIFF_DELETED : DIFF_MODIFIED;
+        file->is_submodule = true;
+        status = set_side(source, &file->old, entry->path, entry->mode, &entry->id);
+        if (!status && is_there)
+            status = set_side(source, &file->new, entry->path, entry->mode, &id);
+        char texts[2][64];
+        struct slice old, new = {"", 0};
+        submodule_text(&file->old, texts[0], &old);
+        if (is_there)
+            submodule_text(&file->new, texts[1], &new);
+        if (!status)
+            status = compare(source, file, old, new);
+    }
+    return status;
+}
+
 static enum status diff_worktree(struct source *source)
 {
     struct repo_files files;
@@ -484,9 +530,15 @@ static enum status diff_worktree(struct source *source)
     if (status)
         return status;
     status = repo_load_entries(source->repo, source->error);
-    for (size_t i = 0; !status && i < files.n; i++)
-        if (files.files[i].skip != REPO_SKIP_SECRET || files.files[i].is_tracked)
+    size_t next = 0; /* entry that may be a submodule */
+    source->has_modes = repo_has_modes(source->repo);
+    for (size_t i = 0; !status && i < files.n; i++) {
+        status = take_submodules(source, &next, files.files[i].path);
+        if (!status && (files.files[i].skip != REPO_SKIP_SECRET || files.files[i].is_tracked))
             status = take_changed(source, &files.files[i], &text);
+    }
+    if (!status)
+        status = take_submodules(source, &next, NULL);
     buffer_deinit(&text);
     repo_files_deinit(&files);
     return status;

@@ -17,4 +17,11 @@ enum status diff_set_path(struct diff *diff, struct diff_side *side, const char 
 /* Numbers lines, counts, names hunks; whoever made the diff calls it once, at the end. */
 enum status diff_finish(struct diff *diff, struct error *error);
 
+/* ---- printing, as git does ---- */
+
+void diff_print_path(struct buffer *out, const char *prefix, const char *path);
+void diff_print_header(const struct diff_file *file, struct buffer *out);
+void diff_print_name_line(struct buffer *out, const char *mark, const char *prefix, const char *path);
+void diff_print_range(struct buffer *out, char mark, uint32_t start, uint32_t n);
+
 #endif

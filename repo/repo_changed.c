@@ -170,11 +170,20 @@ static enum status collect(struct pending *pending)
     return STATUS_OK;
 }
 
+bool repo_has_modes(struct repo *repo)
+{
+    git_config *config;
+    int is_set = 1;
+    if (git_repository_config_snapshot(&config, repo->git) == 0) {
+        (void)git_config_get_bool(&is_set, config, "core.filemode");
+        git_config_free(config);
+    }
+    return is_set != 0;
+}
+
 enum status repo_changed(struct repo *repo, const atomic_bool *cancel, struct repo_files *out, struct error *error)
 {
     struct error unasked = {0};
-    git_config *config;
-    int is_set = 1;
     struct pending pending = {.repo = repo, .cancel = cancel, .error = error ? error : &unasked};
     *out = (struct repo_files){0};
     if (!repo->git || repo->is_bare)
@@ -186,11 +195,7 @@ enum status repo_changed(struct repo *repo, const atomic_bool *cancel, struct re
     pending.is_changed = calloc(pending.files.n + 1, sizeof *pending.is_changed);
     if (!pending.is_changed)
         status = error_set(pending.error, STATUS_MEMORY, "out of memory");
-    if (git_repository_config_snapshot(&config, repo->git) == 0) {
-        (void)git_config_get_bool(&is_set, config, "core.filemode");
-        git_config_free(config);
-    }
-    pending.has_modes = is_set != 0;
+    pending.has_modes = repo_has_modes(repo);
     if (status == STATUS_OK)
         status = take_staged(&pending);
     if (status == STATUS_OK)

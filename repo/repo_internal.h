@@ -64,6 +64,10 @@ enum status repo_read_file(struct repo *repo, const struct repo_file *file, uint
 /* The content as git would store it (line ends), in place of text; for files that are converted. */
 void repo_convert(struct repo *repo, const char *path, struct buffer *text);
 struct repo_stamp repo_stamp_of(const struct stat *about);
+/* core.fileMode: files of the worktree say whether they are executable. */
+bool repo_has_modes(struct repo *repo);
+/* The commit that a submodule's HEAD is at; false where none is checked out. */
+bool repo_submodule_head(struct repo *repo, const char *path, struct repo_id *id);
 
 /* ---- git's own index ---- */
 

@@ -166,3 +166,22 @@ enum status repo_read(struct repo *repo, const struct repo_file *file, uint64_t 
     *skip = repo_skip_by_content(buffer_text(out), out->size, file->is_said_text, file->is_said_original);
     return STATUS_OK;
 }
+
+bool repo_submodule_head(struct repo *repo, const char *path, struct repo_id *id)
+{
+    git_repository *inner = NULL;
+    git_oid oid;
+    struct buffer full = {0};
+    int fd = repo_open_below(repo->root_fd, path, strlen(path), O_PATH | O_DIRECTORY);
+    if (fd < 0)
+        return false;
+    close(fd);
+    buffer_printf(&full, "%s/%s", repo->root, path);
+    bool ok = !full.failed && git_repository_open_ext(&inner, full.data, GIT_REPOSITORY_OPEN_NO_SEARCH, NULL) == 0 &&
+              git_reference_name_to_id(&oid, inner, "HEAD") == 0;
+    if (ok)
+        memcpy(id->bytes, oid.id, sizeof id->bytes);
+    git_repository_free(inner);
+    buffer_deinit(&full);
+    return ok;
+}
