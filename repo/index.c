@@ -10,7 +10,7 @@
 
 #include "repo/index_store.h"
 
-enum { APPLICATION = 0x46746849, VERSION = 2 }; /* "FthI" */
+enum { APPLICATION = 0x46746849, VERSION = 3 }; /* "FthI" */
 
 static const char schema[] =
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;"
@@ -28,7 +28,7 @@ static const char schema[] =
     "CREATE TABLE facts (id INTEGER PRIMARY KEY, chunks BLOB, imports BLOB, definitions BLOB, "
     "refs BLOB);"
     "CREATE TABLE segments (id INTEGER PRIMARY KEY AUTOINCREMENT, first_content INTEGER, "
-    "last_content INTEGER, first_chunk INTEGER, end_chunk INTEGER, bytes INTEGER, lengths BLOB);"
+    "last_content INTEGER, first_chunk INTEGER, end_chunk INTEGER, bytes INTEGER, words INTEGER, lengths BLOB);"
     "CREATE TABLE terms (segment INTEGER, first BLOB, block INTEGER, PRIMARY KEY (segment, "
     "first)) WITHOUT ROWID;"
     "CREATE TABLE blocks (id INTEGER PRIMARY KEY, data BLOB);";
@@ -57,8 +57,7 @@ static const char *const sql[INDEX_N_STATEMENTS] = {
     [INDEX_PUT_FACTS] = "INSERT INTO facts (id, chunks, imports, definitions, refs) VALUES (?1, ?2, ?3, ?4, ?5)",
     [INDEX_DEAD] = "SELECT ifnull(sum(CASE WHEN EXISTS (SELECT 1 FROM files WHERE content = contents.id) THEN 0 ELSE "
                    "bytes END), 0), ifnull(sum(bytes), 0) FROM contents",
-    [INDEX_EACH_LIVE] = "SELECT id, chunk, chunks FROM contents WHERE EXISTS (SELECT 1 FROM files WHERE content = "
-                        "contents.id)",
+    [INDEX_EACH_KEPT] = "SELECT id, chunk, chunks FROM contents",
     [INDEX_DROP_FACTS] = "DELETE FROM facts WHERE id NOT IN (SELECT content FROM files)",
     [INDEX_DROP_CONTENTS] = "DELETE FROM contents WHERE id NOT IN (SELECT content FROM files)",
     [INDEX_LAST] = "SELECT ifnull(max(last_content), 0), ifnull(max(end_chunk), 0) FROM segments",
@@ -78,6 +77,7 @@ static const char *const sql[INDEX_N_STATEMENTS] = {
     [INDEX_CHUNKS_OF] = "SELECT chunk, chunks FROM files JOIN contents ON contents.id = files.content WHERE path = ?1",
     [INDEX_GET_META] = "SELECT value FROM meta WHERE key = ?1",
     [INDEX_PUT_META] = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)",
+    [INDEX_DROP_META] = "DELETE FROM meta WHERE key = ?1",
     [INDEX_OUTDATE] =
         "UPDATE files SET mtime = 0, ctime = 0, inode = 0 WHERE content IN (SELECT id FROM contents WHERE "
         "language = ?1 AND version <> ?2)",

@@ -27,7 +27,8 @@ struct index_options {
     int n_threads;      /* that parse; >= 1 */
     const char *ignore; /* as repo_walk's */
     uint64_t large;
-    const atomic_bool *cancel;                                                        /* may be NULL */
+    uint64_t batch_ns;         /* how long one transaction gathers at most; 0: 15 s */
+    const atomic_bool *cancel; /* may be NULL */
     void (*progress)(void *context, const char *what, uint64_t done, uint64_t total); /* files; may be NULL */
     void *context;
 };

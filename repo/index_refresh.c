@@ -357,8 +357,11 @@ static enum status take_all(struct refresh *refresh, struct pipe *pipe, struct e
             status = STATUS_OK;
         }
         pipe_give(pipe, result);
-        if (status == STATUS_OK && writer_is_full(&refresh->writer))
+        if (status == STATUS_OK && writer_is_full(&refresh->writer)) {
             status = writer_commit(&refresh->writer, &inner);
+            if (status == STATUS_OK)
+                status = index_tidy(refresh->index, TIDY_MERGE, refresh->options->cancel, &inner);
+        }
         refresh->report->store_ns += thread_now_ns() - started;
         if (status != STATUS_OK)
             return error_set(error, status, "%s", inner.text);
@@ -416,13 +419,17 @@ static enum status read_files(struct refresh *refresh, struct error *error)
     return status;
 }
 
-/* Writes what compare found. */
+/* Writes what compare found.  Where that is nothing, a merge that was interrupted may be left. */
 static enum status write_all(struct refresh *refresh, bool is_whole, struct error *error)
 {
-    if (!refresh->n_work && !refresh->gone_paths.size)
-        return STATUS_OK;
+    const atomic_bool *cancel = refresh->options->cancel;
     struct error inner;
-    enum status status = writer_init(&refresh->writer, refresh->index, &inner);
+    if (!refresh->n_work && !refresh->gone_paths.size)
+        return is_whole ? index_tidy(refresh->index, TIDY_MERGE, cancel, error) : STATUS_OK;
+    /* First, too: runs that are cut off never get to the end, where segments are merged. */
+    enum status status = index_tidy(refresh->index, TIDY_BRIEF, cancel, &inner);
+    if (status == STATUS_OK)
+        status = writer_init(&refresh->writer, refresh->index, refresh->options->batch_ns, &inner);
     if (status == STATUS_OK)
         status = load_known(refresh, &inner);
     if (status == STATUS_OK)
@@ -441,7 +448,7 @@ static enum status write_all(struct refresh *refresh, bool is_whole, struct erro
         status = status == STATUS_OK ? committed : status;
     }
     if (status == STATUS_OK)
-        status = writer_tidy(&refresh->writer, is_whole, refresh->options->cancel, &inner);
+        status = index_tidy(refresh->index, is_whole ? TIDY_COLLECT : TIDY_BRIEF, cancel, &inner);
     refresh->report->store_ns += thread_now_ns() - started;
     writer_deinit(&refresh->writer);
     return status == STATUS_OK ? status : error_set(error, status, "%s", inner.text);
@@ -534,7 +541,7 @@ static enum status compare_paths(struct refresh *refresh, const char *const *pat
 static enum status outdate(struct refresh *refresh, struct error *error)
 {
     struct error inner;
-    enum status status = writer_init(&refresh->writer, refresh->index, &inner);
+    enum status status = writer_init(&refresh->writer, refresh->index, refresh->options->batch_ns, &inner);
     if (status == STATUS_OK)
         status = writer_outdate(&refresh->writer, refresh->options->languages, &refresh->is_outdated, &inner);
     writer_deinit(&refresh->writer);

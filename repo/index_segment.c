@@ -30,9 +30,9 @@ static const char each_sql[] =
     "x'') ORDER BY first";
 
 static const char *const sql[FIND] = {
-    [LIST] =
-        "SELECT id, first_content, last_content, first_chunk, end_chunk, bytes FROM segments ORDER BY first_content",
-    [ADD_SEGMENT] = "INSERT INTO segments SELECT NULL, ?1, ?2, ?3, ?4, 0, ?5",
+    [LIST] = "SELECT id, first_content, last_content, first_chunk, end_chunk, bytes, words FROM segments "
+             "ORDER BY first_content",
+    [ADD_SEGMENT] = "INSERT INTO segments SELECT NULL, ?1, ?2, ?3, ?4, 0, ?6, ?5",
     [ADD_TERM] = "INSERT INTO terms (segment, first, block) VALUES (?1, ?2, ?3)",
     [ADD_BLOCK] = "INSERT INTO blocks (id, data) VALUES (?1, ?2)",
     [SET_SEGMENT] = "UPDATE segments SET bytes = ?2 WHERE id = ?1",
@@ -107,12 +107,12 @@ enum status segment_list(struct segment_store *store, const struct segment **seg
     int code;
     store->n_segments = 0;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        int64_t values[6];
-        for (int i = 0; i < 6; i++)
+        int64_t values[7];
+        for (int i = 0; i < 7; i++)
             values[i] = sqlite3_column_int64(statement, i);
         bool is_right = values[0] > 0 && values[0] < INT64_C(1) << 38 && values[1] > after && values[2] >= values[1] &&
                         values[2] < UINT32_MAX && values[3] >= after_chunk && values[4] >= values[3] &&
-                        values[4] <= MAX_CHUNKS && values[5] >= 0;
+                        values[4] <= MAX_CHUNKS && values[5] >= 0 && values[6] >= 0;
         if (is_right && store->n_segments == store->capacity) {
             size_t capacity = store->capacity ? store->capacity * 2 : 16;
             struct segment *moved = realloc(store->segments, capacity * sizeof *moved);
@@ -132,7 +132,8 @@ enum status segment_list(struct segment_store *store, const struct segment **seg
                                                                 .last_content = after = (uint32_t)values[2],
                                                                 .first_chunk = (uint32_t)values[3],
                                                                 .end_chunk = after_chunk = (uint32_t)values[4],
-                                                                .n_bytes = (uint64_t)values[5]};
+                                                                .n_bytes = (uint64_t)values[5],
+                                                                .n_words = (uint64_t)values[6]};
     }
     sqlite3_reset(statement);
     *segments = store->segments;
@@ -207,17 +208,21 @@ static enum status write_entry(struct block_writer *writer, const struct posting
     return writer->block.size >= BLOCK ? write_block(writer, error) : STATUS_OK;
 }
 
-/* The row of a new segment; sets id. */
+/* The row of a new segment; sets id and n_words. */
 static enum status add_segment(struct segment_store *store, struct segment *segment, const uint8_t *lengths,
                                struct error *error)
 {
     sqlite3_stmt *statement = store->statements[ADD_SEGMENT];
+    segment->n_words = 0;
+    for (uint32_t i = 0; lengths && i < segment->end_chunk - segment->first_chunk; i++)
+        segment->n_words += lengths[i];
     sqlite3_bind_int64(statement, 1, segment->first_content);
     sqlite3_bind_int64(statement, 2, segment->last_content);
     sqlite3_bind_int64(statement, 3, segment->first_chunk);
     sqlite3_bind_int64(statement, 4, segment->end_chunk);
     sqlite3_bind_blob64(statement, 5, lengths ? (const void *)lengths : "", segment->end_chunk - segment->first_chunk,
                         SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 6, (int64_t)segment->n_words);
     enum status status = run(store, statement, error);
     segment->id = sqlite3_last_insert_rowid(store->database);
     if (status == STATUS_OK && (segment->id <= 0 || segment->id >= INT64_C(1) << 38))

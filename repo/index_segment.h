@@ -12,7 +12,7 @@
  *   KEY_IMPORT      last part of what is imported, lower-case, without suffix
  *
  * Lists are built in memory (struct postings), written as one segment a transaction, and segments are merged as they grow
- * in number, so a write costs its own size, and log(n) times that later.  A segment covers a range of content and chunk
+ * in number (index_tidy.c), so a write costs its own size, and log(n) times that later.  A segment covers a range of content and chunk
  * numbers; ranges ascend and don't overlap, so merging two lists is putting them one after the other.
  *
  * A list is a row of varints: (document - last one) << 2 | low.  Documents are chunk numbers for KEY_TERM, else content
@@ -65,6 +65,7 @@ struct segment {
     uint32_t first_content, last_content; /* both included */
     uint32_t first_chunk, end_chunk;
     uint64_t n_bytes; /* of blocks */
+    uint64_t n_words; /* sum of the chunks' lengths */
 };
 
 struct segment_store; /* the statements for one connection */
@@ -75,7 +76,7 @@ void segment_store_free(struct segment_store *store);
 /* All segments by their ranges, read anew; borrowed until the next call. */
 enum status segment_list(struct segment_store *store, const struct segment **segments, size_t *n, struct error *error);
 
-/* Within the caller's transaction.  segment's id and n_bytes are set here.  lengths has a byte for each chunk. */
+/* Within the caller's transaction.  segment's id, n_bytes and n_words are set here.  lengths has a byte for each chunk. */
 enum status segment_write(struct segment_store *store, struct postings *postings, struct segment *segment,
                           const uint8_t *lengths, struct error *error);
 

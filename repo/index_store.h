@@ -1,6 +1,7 @@
 /* index_store: the index's tables, for the files index_*.c and search_*.c alone.
  *
- *   meta      root: whose index it is; versions: languages_version of each language when all was last compared
+ *   meta      root: whose index it is; versions: languages_version of each language when all was last compared; collected:
+ *             while dead contents are being collected, the last one whose postings are gone
  *   files     by path: content (0: skipped, with the reason), stamp, when it was edited (index_edited), stem
  *             (facts_path_stem)
  *   contents  by number: blob id, language and its version, size, first chunk, counts; numbers only ascend and are never
@@ -9,7 +10,7 @@
  *   segments, terms, blocks: index_segment.h
  *
  * Contents that no file names stay for a while, since branches come back; they are collected once they are larger than
- * half of what lives.  Their postings go when segments are merged, so readers drop documents without a row in files. */
+ * half of what lives.  Their postings go a few segments at a time, so readers drop documents without a row in files. */
 #ifndef FATHOM_REPO_INDEX_STORE_H
 #define FATHOM_REPO_INDEX_STORE_H
 
@@ -32,7 +33,7 @@ enum index_statement {
     INDEX_PUT_CONTENT,
     INDEX_PUT_FACTS,
     INDEX_DEAD,      /* bytes of contents that no file names, bytes of all */
-    INDEX_EACH_LIVE, /* content, first chunk, number of chunks; each content once */
+    INDEX_EACH_KEPT, /* content, first chunk, number of chunks: of all contents */
     INDEX_DROP_CONTENTS,
     INDEX_DROP_FACTS,
     INDEX_LAST,        /* highest content, highest end of chunks */
@@ -50,6 +51,7 @@ enum index_statement {
     INDEX_CHUNKS_OF,   /* first chunk, number of path ?1 */
     INDEX_GET_META,    /* value of key ?1 */
     INDEX_PUT_META,
+    INDEX_DROP_META,
     INDEX_OUTDATE, /* files of language ?1 in another version than ?2 lose their stamps */
     INDEX_N_STATEMENTS,
 };
@@ -99,10 +101,12 @@ struct index_writer {
     struct buffer lengths;
     uint32_t first_content, next_content, first_chunk, next_chunk;
     uint64_t begun_ns, n_bytes; /* of the batch */
+    uint64_t longest_ns;        /* that a batch gathers */
     bool is_open;               /* in a transaction */
 };
 
-enum status writer_init(struct index_writer *writer, struct index *index, struct error *error);
+/* longest_ns 0: 15 s. */
+enum status writer_init(struct index_writer *writer, struct index *index, uint64_t longest_ns, struct error *error);
 void writer_deinit(struct index_writer *writer); /* rolls back what wasn't committed */
 enum status writer_put_content(struct index_writer *writer, const struct facts *facts, uint64_t version,
                                uint32_t *content, struct error *error);
@@ -125,10 +129,22 @@ enum status writer_put_file(struct index_writer *writer, const struct index_file
 enum status writer_drop_file(struct index_writer *writer, const char *path, size_t size, struct error *error);
 bool writer_is_full(const struct index_writer *writer); /* time to commit */
 enum status writer_commit(struct index_writer *writer, struct error *error);
-/* Merges segments and, where asked to, collects what is dead, as far as it pays. */
-enum status writer_tidy(struct index_writer *writer, bool collects, const atomic_bool *cancel, struct error *error);
-
 /* Reads a row of INDEX_FILE or INDEX_EACH_FILE; path borrowed from the statement. */
 void index_file_row_read(sqlite3_stmt *statement, struct index_file_row *row);
+
+/* ---- tidying (index_tidy.c) ---- */
+
+/* Segments that are left at most: after a whole refresh and between its batches; and before anything is written, however
+ * many runs were cut off.  So there are never more than SEGMENTS_EVER + 1. */
+enum { SEGMENTS_MOST = 12, SEGMENTS_EVER = 24 };
+
+/* How many of the newest segments, which stand last, are to become one; 0 where there are few enough.  is_brief: none but
+ * small ones, as long as there are no more than SEGMENTS_EVER. */
+size_t index_merge_run(const struct segment *segments, size_t n, bool is_brief);
+
+enum tidy { TIDY_BRIEF, TIDY_MERGE, TIDY_COLLECT }; /* small merges; all merges; and what is dead goes, if that pays */
+
+/* In transactions of its own, each of which leaves the index whole: killed or cancelled, the next one goes on. */
+enum status index_tidy(struct index *index, enum tidy how, const atomic_bool *cancel, struct error *error);
 
 #endif

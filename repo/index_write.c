@@ -1,11 +1,11 @@
-/* index_write: one writer's batch: contents, files and the segment of their inverted lists in one transaction; and the
- * tidying up between batches (index_store.h). */
+/* index_write: one writer's batch: contents, files and the segment of their inverted lists in one transaction
+ * (index_store.h). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "repo/index_store.h"
 
-static const uint64_t batch_memory = 96u << 20, batch_ns = 15u * UINT64_C(1000000000);
+static const uint64_t batch_memory = 160u << 20, batch_ns = 15u * UINT64_C(1000000000);
 
 static enum status begin(struct index_writer *writer, struct error *error)
 {
@@ -32,9 +32,9 @@ static enum status begin(struct index_writer *writer, struct error *error)
     return STATUS_OK;
 }
 
-enum status writer_init(struct index_writer *writer, struct index *index, struct error *error)
+enum status writer_init(struct index_writer *writer, struct index *index, uint64_t longest_ns, struct error *error)
 {
-    *writer = (struct index_writer){.index = index};
+    *writer = (struct index_writer){.index = index, .longest_ns = longest_ns ? longest_ns : batch_ns};
     return postings_new(&writer->postings, error);
 }
 
@@ -232,7 +232,7 @@ enum status writer_outdate(struct index_writer *writer, struct languages *langua
 bool writer_is_full(const struct index_writer *writer)
 {
     return writer->is_open && (postings_memory(writer->postings) + writer->lengths.size > batch_memory ||
-                               clock_now_ns() - writer->begun_ns > batch_ns);
+                               clock_now_ns() - writer->begun_ns > writer->longest_ns);
 }
 
 enum status writer_commit(struct index_writer *writer, struct error *error)
@@ -257,131 +257,4 @@ enum status writer_commit(struct index_writer *writer, struct error *error)
     writer->is_open = false;
     postings_clear(writer->postings);
     return STATUS_OK;
-}
-
-/* ---- tidying ---- */
-
-/* Sizes by powers of four: segments of one class are merged once there are enough. */
-static unsigned class_of(uint64_t bytes)
-{
-    unsigned class = 0;
-    for (bytes >>= 14; bytes; bytes >>= 2)
-        class ++;
-    return class;
-}
-
-/* How many of the newest segments to merge; 0: none. */
-static size_t find_run(const struct segment *segments, size_t n)
-{
-    if (!n)
-        return 0;
-    unsigned class = class_of(segments[n - 1].n_bytes);
-    size_t run = 0;
-    while (run < n && class_of(segments[n - 1 - run].n_bytes) <= class)
-        run++;
-    return run >= (class > 5 ? 12u : 6u) ? run : 0;
-}
-
-static bool mark(struct buffer *map, uint32_t first, uint32_t n)
-{
-    static const char zeros[4096];
-    if (!n)
-        return true;
-    if (first > UINT32_MAX - n)
-        return false;
-    while (map->size < first + n && !map->failed)
-        buffer_append(map, zeros, first + n - map->size < sizeof zeros ? first + n - map->size : sizeof zeros);
-    if (map->failed || !map->data)
-        return false;
-    memset(map->data + first, 1, n);
-    return true;
-}
-
-/* Which contents and chunks a file names.  max_*: beyond these a number is damage. */
-static enum status find_live(struct index *index, struct buffer *contents, struct buffer *chunks, struct error *error)
-{
-    const struct segment *segments;
-    size_t n;
-    enum status status = segment_list(index->segments, &segments, &n, error);
-    sqlite3_stmt *each = status == STATUS_OK ? index_statement(index, INDEX_EACH_LIVE, error) : NULL;
-    if (!each)
-        return status == STATUS_OK ? index_failed(index, error) : status;
-    int64_t max_content = n ? segments[n - 1].last_content : 0, max_chunk = n ? segments[n - 1].end_chunk : 0;
-    int code;
-    while ((code = sqlite3_step(each)) == SQLITE_ROW) {
-        int64_t content = sqlite3_column_int64(each, 0), chunk = sqlite3_column_int64(each, 1);
-        int64_t n_chunks = sqlite3_column_int64(each, 2);
-        if (content < 1 || content > max_content || chunk < 0 || n_chunks < 0 || chunk > max_chunk ||
-            n_chunks > max_chunk - chunk) {
-            sqlite3_reset(each);
-            return index_damaged(error);
-        }
-        if (!mark(contents, (uint32_t)content, 1) || !mark(chunks, (uint32_t)chunk, (uint32_t)n_chunks)) {
-            sqlite3_reset(each);
-            return error_set(error, STATUS_MEMORY, "out of memory");
-        }
-    }
-    return code == SQLITE_DONE ? STATUS_OK : index_failed(index, error);
-}
-
-static enum status is_collection_due(struct index *index, bool *is_due, struct error *error)
-{
-    enum { SMALL = 16 << 20 };
-    sqlite3_stmt *sums = index_statement(index, INDEX_DEAD, error);
-    if (!sums || sqlite3_step(sums) != SQLITE_ROW)
-        return index_failed(index, error);
-    int64_t dead = sqlite3_column_int64(sums, 0), all = sqlite3_column_int64(sums, 1);
-    sqlite3_reset(sums);
-    *is_due = dead > SMALL && dead > (all - dead) / 2;
-    return STATUS_OK;
-}
-
-/* Everything that no file names goes, and all segments become one. */
-static enum status collect(struct index *index, const atomic_bool *cancel, struct error *error)
-{
-    struct buffer contents = {0}, chunks = {0};
-    const struct segment *segments;
-    size_t n = 0;
-    enum status status = find_live(index, &contents, &chunks, error);
-    if (status == STATUS_OK)
-        status = index_run(index, index_statement(index, INDEX_DROP_FACTS, error), error);
-    if (status == STATUS_OK)
-        status = index_run(index, index_statement(index, INDEX_DROP_CONTENTS, error), error);
-    if (status == STATUS_OK)
-        status = segment_list(index->segments, &segments, &n, error);
-    struct segment_filter filter = {(const uint8_t *)contents.data, (uint32_t)contents.size,
-                                    (const uint8_t *)chunks.data, (uint32_t)chunks.size};
-    if (status == STATUS_OK && n)
-        status = segment_merge(index->segments, 0, n, &filter, cancel, error);
-    buffer_deinit(&contents);
-    buffer_deinit(&chunks);
-    return status;
-}
-
-enum status writer_tidy(struct index_writer *writer, bool collects, const atomic_bool *cancel, struct error *error)
-{
-    struct index *index = writer->index;
-    const struct segment *segments;
-    size_t n = 0;
-    bool is_due = false;
-    enum status status = collects ? is_collection_due(index, &is_due, error) : STATUS_OK;
-    for (bool is_done = false; status == STATUS_OK && !is_done;) {
-        status = segment_list(index->segments, &segments, &n, error);
-        size_t run = status == STATUS_OK && !is_due ? find_run(segments, n) : 0;
-        is_done = is_due || !run;
-        if (status != STATUS_OK || (is_done && !is_due))
-            break;
-        status = index_run(index, index_statement(index, INDEX_BEGIN, error), error);
-        if (status != STATUS_OK)
-            break;
-        status =
-            is_due ? collect(index, cancel, error) : segment_merge(index->segments, n - run, run, NULL, cancel, error);
-        enum index_statement end = status == STATUS_OK ? INDEX_COMMIT : INDEX_ROLLBACK;
-        enum status ended = index_run(index, index_statement(index, end, NULL), NULL);
-        if (status == STATUS_OK && ended != STATUS_OK) {
-            status = index_failed(index, error);
-            index_run(index, index_statement(index, INDEX_ROLLBACK, NULL), NULL);
-        }
-    }
-    return status;
 }

@@ -8,8 +8,9 @@
 #include "repo/search_private.h"
 
 enum {
-    MAX_NAMES = 48,   /* that begin with a word, in each segment */
-    MAX_PLACES = 64,  /* of a name, in each segment */
+    MAX_NAMES = 256,  /* that begin with a word */
+    MAX_PLACES = 512, /* of such a name */
+    MAX_FUZZY = 64,   /* places of a name whose letters fit, in each segment */
     ENOUGH = 12,      /* found: no need to try letters in order */
     EQUALS_MOST = 16, /* places of a name that are told apart by who can mean them */
 };
@@ -91,11 +92,12 @@ static double kind_weight(unsigned kind)
     }
 }
 
+/* At most *left, which becomes less. */
 static enum status add_places(struct search *search, struct slice name, struct posting_list list, double quality,
-                              struct candidates *out, struct error *error)
+                              size_t *left, struct candidates *out, struct error *error)
 {
     const char *copy = NULL;
-    for (size_t n = 0; n < MAX_PLACES && posting_next(&list);) {
+    while (*left && posting_next(&list)) {
         unsigned kind = list.extra & 31;
         if (search->query.kinds && !(search->query.kinds >> kind & 1))
             continue;
@@ -110,7 +112,7 @@ static enum status add_places(struct search *search, struct slice name, struct p
         it->kind = (int)kind;
         it->name = copy;
         it->quality = quality * kind_weight(kind);
-        n++;
+        --*left;
     }
     return STATUS_OK;
 }
@@ -125,24 +127,44 @@ struct hunt {
     uint64_t deadline_ns;
 };
 
-/* Names that are the word, or begin with it. */
-static enum status hunt_prefix(struct hunt *hunt, struct segment_cursor *cursor, bool exact_only, struct error *error)
+/* The cursor that stands on the first of the names that begin with the word. */
+static const struct segment_cursor *first_name(const struct hunt *hunt, const struct segment_cursor *cursors, size_t n)
+{
+    const struct segment_cursor *first = NULL;
+    for (size_t i = 0; i < n; i++)
+        if (!cursors[i].is_done && cursors[i].key.size > hunt->key_size &&
+            memcmp(cursors[i].key.bytes, hunt->key, hunt->key_size) == 0 &&
+            (!first || code_compare(cursors[i].key.bytes, cursors[i].key.size, first->key.bytes, first->key.size) < 0))
+            first = &cursors[i];
+    return first;
+}
+
+/* Names that are the word, or begin with it, through all segments at once: what is found is the same however they were
+ * merged. */
+static enum status hunt_prefix(struct hunt *hunt, struct segment_cursor *cursors, size_t n, bool exact_only,
+                               struct error *error)
 {
     enum status status = STATUS_OK;
-    size_t n = hunt->key_size;
-    for (int i = 0; status == STATUS_OK && i < MAX_NAMES && !cursor->is_done && cursor->key.size > n &&
-                    memcmp(cursor->key.bytes, hunt->key, n) == 0;
-         i++) {
-        struct slice name = exact_name(&cursor->key);
-        bool is_exact = name.size == n - 1;
+    const struct segment_cursor *first;
+    size_t n_word = hunt->key_size - 1;
+    for (int turn = 0; status == STATUS_OK && turn < MAX_NAMES && (first = first_name(hunt, cursors, n)); turn++) {
+        struct code_name key = {.size = first->key.size};
+        memcpy(key.bytes, first->key.bytes, key.size);
+        struct slice name = exact_name(&key);
+        bool is_exact = name.size == n_word;
         if (exact_only && !is_exact)
             break;
         double quality = is_exact && memcmp(name.data, hunt->word.data, name.size) == 0 ? 1
                          : is_exact                                                     ? 0.9
-                                    : 0.4 + 0.3 * (double)(n - 1) / (double)(name.size ? name.size : 1);
-        status = add_places(hunt->search, name, cursor->list, quality * hunt->weight, hunt->out, error);
-        if (status == STATUS_OK)
-            status = segment_next(cursor, error);
+                                    : 0.4 + 0.3 * (double)n_word / (double)(name.size ? name.size : 1);
+        size_t left = MAX_PLACES;
+        for (size_t i = 0; status == STATUS_OK && i < n; i++) {
+            if (cursors[i].is_done || code_compare(cursors[i].key.bytes, cursors[i].key.size, key.bytes, key.size) != 0)
+                continue;
+            status = add_places(hunt->search, name, cursors[i].list, quality * hunt->weight, &left, hunt->out, error);
+            if (status == STATUS_OK)
+                status = segment_next(&cursors[i], error);
+        }
     }
     return status;
 }
@@ -158,8 +180,9 @@ static enum status hunt_letters(struct hunt *hunt, struct segment_cursor *cursor
         bool is_prefix =
             cursor->key.size >= hunt->key_size && memcmp(cursor->key.bytes, hunt->key, hunt->key_size) == 0;
         double score = is_prefix ? 0 : fuzzy_score(name.data, name.size, hunt->key + 1, hunt->key_size - 1);
+        size_t left = MAX_FUZZY;
         if (score > 0.35)
-            status = add_places(hunt->search, name, cursor->list, 0.4 * score * hunt->weight, hunt->out, error);
+            status = add_places(hunt->search, name, cursor->list, 0.4 * score * hunt->weight, &left, hunt->out, error);
         if (turn % 64 == 63 && clock_now_ns() > hunt->deadline_ns)
             break;
         if (status == STATUS_OK)
@@ -184,11 +207,10 @@ static enum status hunt_word(struct search *search, struct slice word, double we
     if (status == STATUS_OK && !cursors)
         status = error_set(error, STATUS_MEMORY, "out of memory");
     struct segment_store *store = search->index->segments;
-    for (size_t i = 0; status == STATUS_OK && i < n; i++) {
+    for (size_t i = 0; status == STATUS_OK && i < n; i++)
         status = segment_seek(&cursors[i], store, &segments[i], hunt.key, hunt.key_size, error);
-        if (status == STATUS_OK)
-            status = hunt_prefix(&hunt, &cursors[i], exact_only, error);
-    }
+    if (status == STATUS_OK)
+        status = hunt_prefix(&hunt, cursors, n, exact_only, error);
     if (!exact_only && word.size >= 3 && out->n - before < ENOUGH) {
         uint64_t now = clock_now_ns();
         for (size_t first = 2; first >= 1; first--)

@@ -67,12 +67,18 @@ static void list_terms(struct ranking *ranking)
 
 /* ---- the best ones: a heap whose root is the least of them ---- */
 
+/* Of two with one score the later one counts less, so that the choice doesn't hang on the order in which they come. */
+static bool is_less(const struct top_chunk *one, const struct top_chunk *other)
+{
+    return one->score < other->score || (one->score == other->score && one->chunk > other->chunk);
+}
+
 static void sift(struct top_chunk *heap, size_t n, size_t at)
 {
     for (;;) {
         size_t least = at;
         for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < n; child++)
-            if (heap[child].score < heap[least].score)
+            if (is_less(&heap[child], &heap[least]))
                 least = child;
         if (least == at)
             return;
@@ -85,23 +91,21 @@ static void sift(struct top_chunk *heap, size_t n, size_t at)
 
 static void offer(struct ranking *ranking, float score, uint32_t chunk)
 {
+    struct top_chunk it = {score, chunk};
     if (ranking->n_top < TOP) {
-        ranking->top[ranking->n_top++] = (struct top_chunk){score, chunk};
+        ranking->top[ranking->n_top++] = it;
         if (ranking->n_top == TOP)
             for (size_t i = TOP / 2; i; i--)
                 sift(ranking->top, TOP, i - 1);
-    } else if (score > ranking->top[0].score) {
-        ranking->top[0] = (struct top_chunk){score, chunk};
+    } else if (is_less(&ranking->top[0], &it)) {
+        ranking->top[0] = it;
         sift(ranking->top, TOP, 0);
     }
 }
 
 static int compare_top(const void *a, const void *b)
 {
-    const struct top_chunk *one = a, *other = b;
-    if (one->score != other->score)
-        return one->score > other->score ? -1 : 1;
-    return (one->chunk > other->chunk) - (one->chunk < other->chunk);
+    return is_less(a, b) - is_less(b, a);
 }
 
 /* ---- scores ---- */
@@ -214,20 +218,10 @@ static enum status score_all(struct ranking *ranking, struct error *error)
     enum status status = segment_list(ranking->search->index->segments, &segments, &n, error);
     if (status == STATUS_OK)
         status = count(ranking, segments, n, error);
-    /* The largest segment's mean length speaks for all. */
-    uint64_t sum = 0, count_of = 1;
-    if (status == STATUS_OK && n) {
-        size_t largest = 0;
-        for (size_t i = 1; i < n; i++)
-            if (segments[i].end_chunk - segments[i].first_chunk >
-                segments[largest].end_chunk - segments[largest].first_chunk)
-                largest = i;
-        status = segment_lengths(ranking->search->index->segments, &segments[largest], &lengths, error);
-        for (size_t i = 0; i < lengths.size; i++)
-            sum += (uint8_t)lengths.data[i];
-        count_of = lengths.size ? lengths.size : 1;
-    }
-    double mean = (double)sum / (double)count_of + 1;
+    uint64_t sum = 0;
+    for (size_t i = 0; status == STATUS_OK && i < n; i++)
+        sum += segments[i].n_words;
+    double mean = (double)sum / (double)(ranking->n_chunks ? ranking->n_chunks : 1) + 1;
     for (int i = 0; i < 256; i++)
         ranking->norms[i] = (float)(1.2 * (1 - 0.6 + 0.6 * (i + 1) / mean));
     for (size_t i = 0; status == STATUS_OK && i < n && !search_is_cancelled(ranking->search); i++)

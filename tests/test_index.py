@@ -145,6 +145,14 @@ def read_index(cache):
     return facts
 
 
+def count_segments(cache):
+    folder = os.path.join(ROOT, cache, "fathom")
+    database = sqlite3.connect(next(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".index")))
+    (n,) = database.execute("SELECT count(*) FROM segments").fetchone()
+    database.close()
+    return n
+
+
 def assert_fresh(folder, cache):
     index(folder, cache=cache)
     shutil.rmtree(os.path.join(ROOT, "fresh"), ignore_errors=True)
@@ -181,6 +189,7 @@ def test_kill_at_random_moments():
         child.kill()
         child.wait()
         assert_fresh(folder, "killed-cache")
+        assert count_segments("killed-cache") <= 12
     assert n_killed >= 15, n_killed
 
 
