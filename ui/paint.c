@@ -55,7 +55,7 @@ static void set_style(struct painter *painter, struct buffer *out, uint8_t style
     if (painter->style == style)
         return;
     painter->style = style;
-    style_append(&code, painter->theme, painter->depth, (enum style)style);
+    style_append(&code, painter->theme, painter->depth, style);
     if (strcmp(buffer_text(&code), painter->code) != 0)
         buffer_append(out, buffer_text(&code), code.size);
     snprintf(painter->code, sizeof painter->code, "%s", buffer_text(&code));

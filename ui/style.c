@@ -118,28 +118,57 @@ static unsigned nearest_of_256(uint32_t color)
     return grey_distance < cube_distance ? 232 + (unsigned)step : cube;
 }
 
-void style_append(struct buffer *out, enum style_theme theme, enum style_depth depth, enum style style)
+/* A ground.  Where a theme is ours, it is a colour behind the text; in the terminal's own colours it is one of the text
+ * itself, as one can't know which are legible behind it. */
+static const struct ground_look {
+    uint32_t dark, light;
+    int8_t ansi; /* of the text; -1: the role's own */
+    uint8_t attributes, colorless;
+} grounds[] = {
+    {0, 0, -1, 0, 0},
+    {0x14301d, 0xe2f5e4, 2, 0, 0},
+    {0x3a1a1d, 0xfbe6e6, 1, 0, 0},
+    {0x1f5c33, 0xaee3b5, 2, REVERSE, UNDERLINE},
+    {0x74292f, 0xf3b6b6, 1, REVERSE, UNDERLINE},
+    {0x15303a, 0xdff1f8, 6, 0, 0},
+    {0x332040, 0xf2e4f8, 5, 0, 0},
+    {0x33415a, 0xcfdcf2, -1, REVERSE, REVERSE},
+};
+
+static void append_color(struct buffer *out, enum style_depth depth, int which, uint32_t color)
+{
+    if (depth == DEPTH_TRUE)
+        buffer_printf(out, ";%d;2;%u;%u;%u", which, (unsigned)(color >> 16 & 255), (unsigned)(color >> 8 & 255),
+                      (unsigned)(color & 255));
+    else
+        buffer_printf(out, ";%d;5;%u", which, nearest_of_256(color));
+}
+
+void style_append(struct buffer *out, enum style_theme theme, enum style_depth depth, unsigned style)
 {
     static const struct {
         uint8_t attribute;
         const char *code;
     } codes[] = {{BOLD, ";1"}, {DIM, ";2"}, {ITALIC, ";3"}, {UNDERLINE, ";4"}, {REVERSE, ";7"}};
-    const struct role *role = &roles[style];
-    uint32_t color = theme == THEME_TERMINAL ? 0 : colors[theme][style];
-    uint8_t attributes = depth == DEPTH_NONE ? role->colorless : role->attributes;
-    bool is_own = depth >= DEPTH_256 && color;
-    if (is_own)
+    const struct role *role = &roles[style & GROUND_ROLE];
+    const struct ground_look *ground = &grounds[style >> 5 & 7];
+    uint32_t color = theme == THEME_TERMINAL ? 0 : colors[theme][style & GROUND_ROLE];
+    bool has_themes_colors = depth >= DEPTH_256 && theme != THEME_TERMINAL;
+    uint8_t attributes = depth == DEPTH_NONE ? role->colorless | ground->colorless : role->attributes;
+    if (has_themes_colors && color)
         attributes &= (uint8_t)~DIM; /* the colour is dim by itself */
+    if (!has_themes_colors && depth != DEPTH_NONE)
+        attributes |= ground->attributes;
     buffer_append_text(out, "\x1b[0");
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (attributes & codes[i].attribute)
             buffer_append_text(out, codes[i].code);
-    if (is_own && depth == DEPTH_TRUE)
-        buffer_printf(out, ";38;2;%u;%u;%u", (unsigned)(color >> 16 & 255), (unsigned)(color >> 8 & 255),
-                      (unsigned)(color & 255));
-    else if (is_own)
-        buffer_printf(out, ";38;5;%u", nearest_of_256(color));
-    else if (depth != DEPTH_NONE && role->ansi >= 0)
-        buffer_printf(out, ";%d", 30 + role->ansi);
+    int ansi = ground->ansi >= 0 ? ground->ansi : role->ansi;
+    if (has_themes_colors && color)
+        append_color(out, depth, 38, color);
+    else if (!has_themes_colors && depth != DEPTH_NONE && ansi >= 0)
+        buffer_printf(out, ";%d", 30 + ansi);
+    if (has_themes_colors && ground->dark)
+        append_color(out, depth, 48, theme == THEME_DARK ? ground->dark : ground->light);
     buffer_append_byte(out, 'm');
 }

@@ -36,6 +36,19 @@ enum style {
     STYLE_N,
 };
 
+/* What text stands on: the upper three bits of a cell's style, beside the role. */
+enum ground {
+    GROUND_NONE = 0,
+    GROUND_ADDED = 1 << 5,
+    GROUND_DELETED = 2 << 5,
+    GROUND_ADDED_WORD = 3 << 5, /* what differs within the line */
+    GROUND_DELETED_WORD = 4 << 5,
+    GROUND_MOVED_HERE = 5 << 5,
+    GROUND_MOVED_AWAY = 6 << 5,
+    GROUND_CHOSEN = 7 << 5, /* the row that keys act on */
+    GROUND_ROLE = 31,       /* the role's bits */
+};
+
 enum style_depth { DEPTH_NONE, DEPTH_16, DEPTH_256, DEPTH_TRUE };
 
 enum style_theme {
@@ -44,13 +57,18 @@ enum style_theme {
     THEME_LIGHT,
 };
 
+static inline enum style style_on(enum style role, enum ground ground)
+{
+    return (enum style)((unsigned)role | (unsigned)ground);
+}
+
 /* By COLORFGBG, which some terminals set to the numbers of their colours; else THEME_TERMINAL.  value may be NULL. */
 enum style_theme style_theme_for(const char *colorfgbg);
 
 /* What a terminal shows: by COLORTERM (may be NULL) and the number of colours that terminfo tells. */
 enum style_depth style_depth_for(const char *colorterm, int n_colors);
 
-/* Appends the sequence that sets a style from any other. */
-void style_append(struct buffer *out, enum style_theme theme, enum style_depth depth, enum style style);
+/* Appends the sequence that sets a style from any other; style: a role, and a ground with it. */
+void style_append(struct buffer *out, enum style_theme theme, enum style_depth depth, unsigned style);
 
 #endif

@@ -1,0 +1,152 @@
+/* diff_rows: see diff_rows.h. */
+#include "app/diff_rows.h"
+
+#include <stdlib.h>
+
+static bool add(struct diff_rows *rows, struct diff_row row)
+{
+    if (rows->n == rows->capacity) {
+        size_t wanted = rows->capacity ? 2 * rows->capacity : 256;
+        struct diff_row *at = realloc(rows->at, wanted * sizeof *at);
+        if (!at)
+            return false;
+        rows->at = at;
+        rows->capacity = wanted;
+    }
+    rows->at[rows->n++] = row;
+    return true;
+}
+
+void diff_rows_deinit(struct diff_rows *rows)
+{
+    free(rows->at);
+    *rows = (struct diff_rows){0};
+}
+
+/* A change side by side: deleted lines at from .. deleted_end, added ones up to added_end.  Partners stand in one row, what
+ * lies between two pairs stands side by side from the top. */
+static bool add_change(struct diff_rows *rows, struct diff_row row, const struct diff_words *words, uint32_t first_line,
+                       uint32_t from, uint32_t deleted_end, uint32_t added_end)
+{
+    uint32_t left = from, right = deleted_end;
+    while (left < deleted_end || right < added_end) {
+        bool has_left = left < deleted_end, has_right = right < added_end;
+        bool left_waits = has_left && words->partner[left] != DIFF_NO_PARTNER;
+        bool right_waits = has_right && words->partner[right] != DIFF_NO_PARTNER;
+        /* A line with a partner waits until the other side has come to it. */
+        bool takes_left = has_left && (!left_waits || right_waits || !has_right);
+        bool takes_right = has_right && (!right_waits || left_waits || !has_left);
+        row.left = takes_left ? first_line + left++ : DIFF_NO_LINE;
+        row.right = takes_right ? first_line + right++ : DIFF_NO_LINE;
+        if (!add(rows, row))
+            return false;
+    }
+    return true;
+}
+
+static bool add_hunk_side_by_side(struct diff_rows *rows, const struct diff *diff, struct diff_row row)
+{
+    const struct diff_hunk *hunk = &diff->hunks[row.hunk];
+    const struct diff_line *lines = diff->lines + hunk->first_line;
+    struct diff_words words;
+    if (diff_words_of_hunk(diff, row.hunk, &words, NULL) != STATUS_OK)
+        return false;
+    bool is_fine = true;
+    for (uint32_t at = 0; is_fine && at < hunk->n_lines;) {
+        uint32_t deleted_end = at;
+        while (deleted_end < hunk->n_lines && lines[deleted_end].kind == DIFF_DELETE)
+            deleted_end++;
+        uint32_t added_end = deleted_end;
+        while (added_end < hunk->n_lines && lines[added_end].kind == DIFF_ADD)
+            added_end++;
+        if (added_end == at) {
+            row.left = row.right = hunk->first_line + at++;
+            is_fine = add(rows, row);
+        } else {
+            is_fine = add_change(rows, row, &words, hunk->first_line, at, deleted_end, added_end);
+            at = added_end;
+        }
+    }
+    diff_words_deinit(&words);
+    return is_fine;
+}
+
+static bool add_hunk(struct diff_rows *rows, const struct diff *diff, uint32_t file, uint32_t number,
+                     bool is_side_by_side)
+{
+    const struct diff_hunk *hunk = &diff->hunks[number];
+    struct diff_row row = {DIFF_ROW_HUNK, file, number, DIFF_NO_LINE, DIFF_NO_LINE};
+    if (!add(rows, row))
+        return false;
+    row.kind = DIFF_ROW_LINE;
+    if (is_side_by_side)
+        return add_hunk_side_by_side(rows, diff, row);
+    for (uint32_t i = 0; i < hunk->n_lines; i++) {
+        row.left = hunk->first_line + i;
+        if (!add(rows, row))
+            return false;
+    }
+    return true;
+}
+
+enum status diff_rows_make(const struct diff *diff, const uint8_t *is_folded, bool is_side_by_side,
+                           struct diff_rows *rows, struct error *error)
+{
+    struct diff_rows made = {0};
+    bool is_fine = true;
+    for (uint32_t file = 0; is_fine && file < diff->n_files; file++) {
+        const struct diff_file *at = &diff->files[file];
+        is_fine = add(&made, (struct diff_row){DIFF_ROW_FILE, file, 0, DIFF_NO_LINE, DIFF_NO_LINE});
+        if (is_folded && is_folded[file])
+            continue;
+        if (is_fine && !at->n_hunks)
+            is_fine = add(&made, (struct diff_row){DIFF_ROW_NOTE, file, 0, DIFF_NO_LINE, DIFF_NO_LINE});
+        for (uint32_t i = 0; is_fine && i < at->n_hunks; i++)
+            is_fine = add_hunk(&made, diff, file, at->first_hunk + i, is_side_by_side);
+    }
+    if (!is_fine) {
+        diff_rows_deinit(&made);
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    }
+    diff_rows_deinit(rows);
+    *rows = made;
+    return STATUS_OK;
+}
+
+size_t diff_rows_find_file(const struct diff_rows *rows, uint32_t file)
+{
+    for (size_t i = 0; i < rows->n; i++)
+        if (rows->at[i].file == file && rows->at[i].kind == DIFF_ROW_FILE)
+            return i;
+    return 0;
+}
+
+size_t diff_rows_find_line(const struct diff_rows *rows, const struct diff *diff, uint32_t line)
+{
+    size_t best = 0;
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct diff_row *row = &rows->at[i];
+        if (row->kind == DIFF_ROW_LINE && (row->left == line || row->right == line))
+            return i;
+        uint32_t first = row->kind == DIFF_ROW_HUNK ? diff->hunks[row->hunk].first_line : DIFF_NO_LINE;
+        if (row->kind == DIFF_ROW_FILE && diff->files[row->file].n_hunks)
+            first = diff->hunks[diff->files[row->file].first_hunk].first_line;
+        if (first <= line)
+            best = i;
+    }
+    return best;
+}
+
+size_t diff_rows_next(const struct diff_rows *rows, size_t at, enum diff_row_kind kind, int direction)
+{
+    if (direction > 0) {
+        for (size_t i = at + 1; i < rows->n; i++)
+            if (rows->at[i].kind == kind)
+                return i;
+    } else {
+        for (size_t i = at < rows->n ? at : rows->n; i-- > 0;)
+            if (rows->at[i].kind == kind)
+                return i;
+    }
+    return SIZE_MAX;
+}
