@@ -217,10 +217,12 @@ static enum status loop(struct screen *screen, struct error *error)
     bool needs_frame = false;
     uint64_t last_frame_ns = clock_now_ns();
     while (!screen->is_over) {
+        int changes = screen->diff.is_open ? changes_fd(screen->diff.changes) : -1;
         struct pollfd fds[] = {{screen->context->in, POLLIN, 0},
                                {terminal_signals(screen->terminal), POLLIN, 0},
-                               {worker_fd(screen->worker), POLLIN, 0}};
-        int n = poll(fds, 3, timeout_ms(screen, needs_frame, last_frame_ns));
+                               {worker_fd(screen->worker), POLLIN, 0},
+                               {changes, POLLIN, 0}};
+        int n = poll(fds, sizeof fds / sizeof *fds, timeout_ms(screen, needs_frame, last_frame_ns));
         if (n < 0 && errno != EINTR)
             return error_set(error, STATUS_IO, "poll: %s", strerror(errno));
         bool is_urgent = false;
@@ -231,6 +233,10 @@ static enum status loop(struct screen *screen, struct error *error)
         if (n > 0 && fds[2].revents) {
             screen_take_messages(screen);
             needs_frame = true;
+        }
+        if (n > 0 && fds[3].revents) {
+            screen_take_diff(screen);
+            is_urgent = true;
         }
         bool has_keys = n > 0 && fds[0].revents;
         if (has_keys || (n == 0 && keyboard_is_waiting(&screen->keyboard))) {
@@ -307,6 +313,7 @@ static void deinit(struct screen *screen)
 {
     terminal_close(screen->terminal);
     worker_close(screen->worker);
+    screen_close_diff(screen);
     for (int i = 0; i < LAYOUT_PANES; i++)
         view_deinit(&screen->panes[i].view);
     transcript_deinit(&screen->transcript);

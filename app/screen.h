@@ -12,6 +12,7 @@
 
 #include "app/coloring.h"
 #include "app/command.h"
+#include "app/diff_pane.h"
 #include "app/transcript.h"
 #include "app/worker.h"
 #include "ui/input.h"
@@ -19,7 +20,7 @@
 #include "ui/layout.h"
 #include "ui/terminal.h"
 
-enum pane_kind { PANE_CHAT, PANE_HELP };
+enum pane_kind { PANE_CHAT, PANE_HELP, PANE_DIFF };
 
 struct pane {
     bool is_used;
@@ -41,6 +42,7 @@ struct screen {
     struct languages *languages; /* NULL: code stays plain */
     struct coloring *coloring;
     struct transcript transcript;
+    struct diff_pane diff; /* what all panes of that kind show */
     struct doc help;
     unsigned help_place;         /* that the help explains */
     struct input question, line; /* line: a command, or what is searched for */
@@ -95,6 +97,14 @@ void screen_run_command(struct screen *screen, const char *line); /* without the
 bool screen_is_command(const char *line, size_t *size);           /* "/word": its letters' number */
 void screen_complete(struct screen *screen, struct input *input, size_t prefix);
 void screen_explain_commands(struct doc *doc);
+
+/* ---- screen_diff.c ---- */
+void screen_show_diff(struct screen *screen, const char *what); /* as diff_pane_show, in a pane that is there or new */
+void screen_act_on_diff(struct screen *screen, enum diff_action action);
+void screen_search_diff(struct screen *screen, const char *text, int direction);
+void screen_take_diff(struct screen *screen);
+void screen_draw_diff_title(struct screen *screen, struct area area, enum style style);
+void screen_close_diff(struct screen *screen);
 
 /* ---- screen_messages.c ---- */
 void screen_take_messages(struct screen *screen);

@@ -84,6 +84,11 @@ static void run_copy(struct screen *screen, const char *argument)
     screen_copy(screen, strcmp(argument, "answer") == 0);
 }
 
+static void run_diff(struct screen *screen, const char *argument)
+{
+    screen_show_diff(screen, argument);
+}
+
 static void run_quit(struct screen *screen, const char *argument)
 {
     (void)argument;
@@ -110,6 +115,8 @@ static const struct screen_command commands[] = {
      complete_models},
     {"system", "[TEXT|-]", "what the model is told beforehand; - is its own", false, run_system, NULL},
     {"copy", "[answer]", "the last code block above, or the answer, to the clipboard", false, run_copy, NULL},
+    {"diff", "[--staged|REV|A..B]", "what changed: the worktree, what is staged, a commit, a range", false, run_diff,
+     NULL},
     {"quit", "", "leave", false, run_quit, NULL},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

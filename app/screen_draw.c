@@ -96,6 +96,10 @@ static void draw_pane_title(struct screen *screen, const struct pane *pane, stru
     char text[160];
     const struct view *view = &pane->view;
     enum style style = has_focus ? STYLE_ACCENT : STYLE_DIM;
+    if (pane->kind == PANE_DIFF) {
+        screen_draw_diff_title(screen, area, style);
+        return;
+    }
     int column = cells_put_text(&screen->cells, area, 0, 1, style, pane->kind == PANE_CHAT ? "chat" : "help");
     if (view->n_rows > (size_t)(view->height > 0 ? view->height : 0)) {
         snprintf(text, sizeof text, "%zu/%zu", view->top + 1, view->n_rows);
@@ -116,6 +120,10 @@ static enum status draw_pane(struct screen *screen, int index, bool has_title, s
         draw_pane_title(screen, pane, area, has_focus);
         area.row++;
         area.rows--;
+    }
+    if (pane->kind == PANE_DIFF) {
+        diff_pane_draw(&screen->diff, &screen->cells, area, has_focus);
+        return STATUS_OK;
     }
     /* A column of air on the left, where there is one to spare. */
     if (area.columns >= 40) {

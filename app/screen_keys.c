@@ -11,6 +11,7 @@ enum place {
     PLACE_CHAT = 8,    /* it shows the conversation */
     PLACE_WINDOW = 16, /* Ctrl-W was pressed */
     PLACE_ALL = 32,
+    PLACE_DIFF = 512, /* the focused pane shows a diff */
 };
 
 enum action {
@@ -63,6 +64,7 @@ enum action {
     ACT_EQUAL,
     ACT_ZOOM,
     ACT_NOTHING,
+    ACT_DIFF = 512, /* + enum diff_action */
 };
 
 #define EDITS (PLACE_ENTRY | PLACE_LINE)
@@ -119,6 +121,33 @@ static const struct key_row rows[] = {
     {EDITS, {KEY_WITH_CTRL('_'), KEY_WITH_ALT('u')}, ACT_INPUT + INPUT_UNDO, "undo"},
     {EDITS, {KEY_WITH_ALT('r')}, ACT_INPUT + INPUT_REDO, "redo"},
 
+    {PLACE_DIFF, {'j', KEY_DOWN}, ACT_DIFF + DIFF_DOWN, "a line down"},
+    {PLACE_DIFF, {'k', KEY_UP}, ACT_DIFF + DIFF_UP, "a line up"},
+    {PLACE_DIFF, {KEY_PAGE_DOWN, KEY_WITH_CTRL('f')}, ACT_DIFF + DIFF_PAGE_DOWN, "a page down"},
+    {PLACE_DIFF, {KEY_PAGE_UP, KEY_WITH_CTRL('b')}, ACT_DIFF + DIFF_PAGE_UP, "a page up"},
+    {PLACE_DIFF, {'g', KEY_HOME}, ACT_DIFF + DIFF_TOP, "to the beginning"},
+    {PLACE_DIFF, {'G', KEY_END}, ACT_DIFF + DIFF_BOTTOM, "to the end"},
+    {PLACE_DIFF, {KEY_LEFT}, ACT_DIFF + DIFF_LEFT, "move long lines to the right again"},
+    {PLACE_DIFF, {KEY_RIGHT}, ACT_DIFF + DIFF_RIGHT, "see more of long lines"},
+    {PLACE_DIFF, {']'}, ACT_DIFF + DIFF_NEXT_HUNK, "to the next hunk"},
+    {PLACE_DIFF, {'['}, ACT_DIFF + DIFF_PREVIOUS_HUNK, "to the hunk before"},
+    {PLACE_DIFF, {'}'}, ACT_DIFF + DIFF_NEXT_FILE, "to the next file"},
+    {PLACE_DIFF, {'{'}, ACT_DIFF + DIFF_PREVIOUS_FILE, "to the file before"},
+    {PLACE_DIFF, {'s'}, ACT_DIFF + DIFF_STAGE, "stage the hunk, file or chosen lines; of what is staged: unstage"},
+    {PLACE_DIFF, {'S'}, ACT_DIFF + DIFF_STAGE_FILE, "stage or unstage the whole file"},
+    {PLACE_DIFF, {'v'}, ACT_DIFF + DIFF_MARK_LINES, "choose lines from here on, or no more"},
+    {PLACE_DIFF, {'x'}, ACT_DIFF + DIFF_DISCARD, "discard it from the worktree; asks once"},
+    {PLACE_DIFF, {'u'}, ACT_DIFF + DIFF_UNDO, "take back what was staged, unstaged or discarded last"},
+    {PLACE_DIFF, {'t'}, ACT_DIFF + DIFF_OTHER, "the worktree's changes, or what is staged"},
+    {PLACE_DIFF, {'r'}, ACT_DIFF + DIFF_AGAIN, "read it again"},
+    {PLACE_DIFF, {'|'}, ACT_DIFF + DIFF_SIDES, "side by side, or one below the other"},
+    {PLACE_DIFF, {'w'}, ACT_DIFF + DIFF_WORDS, "show the words that differ, or not"},
+    {PLACE_DIFF, {'W'}, ACT_DIFF + DIFF_SPACE, "ignore changes of white space, or not"},
+    {PLACE_DIFF, {'+', '='}, ACT_DIFF + DIFF_WIDER, "more lines around changes"},
+    {PLACE_DIFF, {'-'}, ACT_DIFF + DIFF_CLOSER, "fewer lines around changes"},
+    {PLACE_DIFF, {'F'}, ACT_DIFF + DIFF_WHOLE, "whole files, or changes alone"},
+    {PLACE_DIFF, {KEY_ENTER, ' '}, ACT_DIFF + DIFF_FOLD, "fold the file, or unfold it"},
+    {PLACE_DIFF, {'z'}, ACT_DIFF + DIFF_FOLD_ALL, "fold all files, or none"},
     {PLACE_READ, {'j', KEY_DOWN, KEY_ENTER}, ACT_DOWN, "a line down"},
     {PLACE_READ, {'k', KEY_UP}, ACT_UP, "a line up"},
     {PLACE_READ, {KEY_PAGE_DOWN, ' ', KEY_WITH_CTRL('f')}, ACT_PAGE_DOWN, "a page down"},
@@ -167,6 +196,8 @@ void screen_explain(struct screen *screen)
     bool is_entry = screen->help_place & PLACE_ENTRY;
     if (is_entry)
         explain(screen, PLACE_ENTRY, "In the entry");
+    if (screen->help_place & PLACE_DIFF)
+        explain(screen, PLACE_DIFF, "In a diff");
     explain(screen, screen->help_place & PLACE_CHAT ? PLACE_READ | PLACE_CHAT : PLACE_READ,
             screen->help_place & PLACE_CHAT ? "In the conversation" : "In a pane");
     explain(screen, PLACE_ALL, "Everywhere");
@@ -189,6 +220,7 @@ static void toggle_help(struct screen *screen)
         }
     screen->help_place = screen->typing == TYPING_QUESTION           ? PLACE_ENTRY
                          : screen_focused(screen)->kind == PANE_CHAT ? PLACE_CHAT
+                         : screen_focused(screen)->kind == PANE_DIFF ? PLACE_DIFF
                                                                      : PLACE_READ;
     screen_explain(screen);
     bool is_wide = screen_focused(screen)->view.columns > 100;
@@ -208,7 +240,9 @@ static void begin_line(struct screen *screen, enum typing what)
 static void search(struct screen *screen, int direction)
 {
     struct pane *pane = screen_focused(screen);
-    if (pane->view.pattern.size == 0)
+    if (pane->kind == PANE_DIFF)
+        screen_search_diff(screen, NULL, direction);
+    else if (pane->view.pattern.size == 0)
         screen_note(screen, "nothing was searched for yet; / begins");
     else if (!view_search(&pane->view, screen_doc(screen, pane), direction))
         screen_note(screen, "%.100s: not found", buffer_text(&pane->view.pattern));
@@ -223,6 +257,8 @@ static void do_line(struct screen *screen)
     if (line.size && what == TYPING_COMMAND) {
         input_remember(&screen->line, line.data);
         screen_run_command(screen, line.data);
+    } else if (line.size && screen_focused(screen)->kind == PANE_DIFF) {
+        screen_search_diff(screen, line.data, 1);
     } else if (line.size) {
         view_set_pattern(&screen_focused(screen)->view, line.data, line.size);
         search(screen, 1);
@@ -466,6 +502,8 @@ static void do_action(struct screen *screen, enum action action)
     if (action < ACT_SEND)
         input_act(screen->typing == TYPING_QUESTION ? &screen->question : &screen->line,
                   (enum input_action)(action - ACT_INPUT));
+    else if (action >= ACT_DIFF)
+        screen_act_on_diff(screen, (enum diff_action)(action - ACT_DIFF));
     else if (action >= ACT_NEXT_THING && action <= ACT_THOUGHTS)
         do_chat(screen, action);
     else if (action >= ACT_SPLIT_COLUMNS && action <= ACT_ZOOM)
@@ -485,8 +523,8 @@ static int find(const struct screen *screen, uint32_t key)
         place = PLACE_READ;
     const struct pane *pane = &screen->panes[layout_focused_pane(&screen->layout)];
     int action = -1;
-    if (place == PLACE_READ && pane->kind == PANE_CHAT)
-        action = keys_find(rows, N_ROWS, PLACE_CHAT, key);
+    if (place == PLACE_READ && pane->kind != PANE_HELP)
+        action = keys_find(rows, N_ROWS, pane->kind == PANE_CHAT ? PLACE_CHAT : PLACE_DIFF, key);
     if (action < 0)
         action = keys_find(rows, N_ROWS, place, key);
     return action < 0 ? keys_find(rows, N_ROWS, PLACE_ALL, key) : action;
