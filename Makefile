@@ -94,7 +94,7 @@ $(BUILD)/.objects: FORCE
 
 # ---- what a person calls ----
 
-.PHONY: run model grammars deps deps-test test data synth bench bench-draft peer check-tags eval-search eval-fim soak debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
+.PHONY: run model grammars deps deps-test test data synth bench bench-draft peer check-tags eval-search eval-fim soak check-openai check-schema debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
 AGAIN   = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 MODELS  = "$${XDG_DATA_HOME:-$$HOME/.local/share}/fathom/models"
 DATA    = build/test-data
@@ -145,6 +145,12 @@ eval-fim: data all $(BUILD)/tests/tools/complete # how well holes in others' cod
 	@$(PYTHON) tests/eval_fim.py '$(BUILD)/tests/tools/complete build/lib assets/tags' $(if $(filter-out repeat,$(MODEL)),$(MODEL),$(BUILD)/repeat.gguf) $(DATA)/changes $(BUILD)/eval-fim.json $(ARGS)
 soak: data all # 500 clients of the server, half of whom go away, and 100 who don't read
 	@FATHOM_PROGRAM=$(BUILD)/fathom $(PYTHON) tests/test_serve.py soak
+check-openai: data all $(BUILD)/tests/tools/synth # the server, asked by OpenAI's own Python client (ONLY=PART of a check's name)
+	@$(PYTHON) tools/fetch.py clients build/clients
+	@FATHOM_PROGRAM=$(BUILD)/fathom build/clients/bin/python tests/check_openai.py $(ONLY)
+check-schema: data all # the server, held against its own /openapi.json by schemathesis (ARGS='--max-examples 20')
+	@$(PYTHON) tools/fetch.py clients build/clients
+	@FATHOM_PROGRAM=$(BUILD)/fathom build/clients/bin/python tests/check_schema.py $(ARGS)
 debug: # an unoptimised build for a debugger, in build/debug
 	$(AGAIN) BUILD=build/debug CFLAGS='-O0 -g3' all
 asan tsan: data deps-test # the tests under AddressSanitizer and UBSan, or under ThreadSanitizer

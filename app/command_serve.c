@@ -107,13 +107,36 @@ static enum status open_engine(struct serve *serve, struct error *error)
     return status;
 }
 
+/* How many tokens there are is the model's own: the number that stands behind these words. */
+static void write_openapi(struct serve *serve, const char *text)
+{
+    static const char *const path[] = {"\"Token\"", "\"maximum\"", ":"};
+    const char *at = text;
+    for (size_t i = 0; i < sizeof path / sizeof *path && at; i++) {
+        at = strstr(at, path[i]);
+        at = at ? at + strlen(path[i]) : NULL;
+    }
+    if (at) {
+        at += strspn(at, " ");
+        buffer_append(&serve->openapi, text, (size_t)(at - text));
+        buffer_printf(&serve->openapi, "%d", engine_n_vocab(serve->engine) - 1);
+        text = at + strspn(at, "0123456789");
+    }
+    buffer_append_text(&serve->openapi, text);
+}
+
 static enum status read_openapi(struct serve *serve, struct error *error)
 {
-    struct buffer path = {0};
+    struct buffer path = {0}, text = {0};
     enum status status = asset_find("openapi.json", &path, error);
     if (status == STATUS_OK)
-        status = input_read_file(buffer_text(&path), NULL, OPENAPI_MAX, &serve->openapi, error);
+        status = input_read_file(buffer_text(&path), NULL, OPENAPI_MAX, &text, error);
+    if (status == STATUS_OK) {
+        write_openapi(serve, buffer_text(&text));
+        status = buffer_status(&serve->openapi, error);
+    }
     buffer_deinit(&path);
+    buffer_deinit(&text);
     return status;
 }
 
@@ -157,9 +180,9 @@ static enum exit_status run(const struct command_context *context)
     if (status == STATUS_OK && signals < 0)
         status = error_set(&error, STATUS_IO, "no descriptor for signals: %s", strerror(errno));
     if (status == STATUS_OK)
-        status = read_openapi(&serve, &error);
-    if (status == STATUS_OK)
         status = open_engine(&serve, &error);
+    if (status == STATUS_OK)
+        status = read_openapi(&serve, &error);
     if (status == STATUS_OK)
         status = serve_desk_start(&serve, &serve.desk, &error);
     if (status == STATUS_OK) {

@@ -273,7 +273,9 @@ static enum status evaluate(struct run *run)
         status = read_prompt(run);
     result->prompt_ms = ms_since(run->started);
     result->stop = result->is_late ? FIM_STOP_DEADLINE : FIM_STOP_LIMIT;
-    if (status || result->is_late || !run->request->n_predict)
+    if (!status && !result->prompt->tokens.n) /* not even a mark to go on from */
+        result->stop = FIM_STOP_END;
+    if (status || result->is_late || !run->request->n_predict || !result->prompt->tokens.n)
         return status;
     status = fill(run, &ways);
     if (!status)

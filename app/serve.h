@@ -35,7 +35,10 @@ struct serve {
 
 /* ---- routes ---- */
 
-enum serve_needs { SERVE_OPEN = 1 /* no key is asked for */ };
+enum serve_needs {
+    SERVE_OPEN = 1,     /* no key is asked for */
+    SERVE_OF_MODEL = 2, /* the path goes on with the model's name */
+};
 
 struct serve_route {
     const char *method, *path;
@@ -68,6 +71,7 @@ void serve_show_props(struct serve *serve, struct buffer *out);
 void serve_show_slots(struct serve *serve, struct buffer *out);
 void serve_show_metrics(struct serve *serve, struct buffer *out);
 void serve_show_models(struct serve *serve, struct buffer *out);
+void serve_show_model(struct serve *serve, struct buffer *out);
 void serve_show_openapi(struct serve *serve, struct buffer *out);
 
 #endif

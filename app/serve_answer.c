@@ -12,7 +12,8 @@ enum { STOPS_MAX = 17, LOGPROBS_MAX = 20 };
 
 struct serve_answer {
     struct engine *engine;
-    struct serve_job *job;
+    struct serve_choice *choice;
+    const struct serve_task *task;
     struct sampler *sampler;
     struct text_stream *stream;
     struct thought_split *split; /* NULL: no thoughts */
@@ -28,7 +29,7 @@ struct serve_answer {
 
 static enum status open_text(struct serve_answer *answer, struct error *error)
 {
-    const struct serve_task *task = &answer->job->task;
+    const struct serve_task *task = answer->task;
     const char *stops[STOPS_MAX];
     size_t n = 0;
     for (; n < task->n_stops && n < STOPS_MAX - 1; n++)
@@ -48,23 +49,26 @@ static enum status open_text(struct serve_answer *answer, struct error *error)
     if (status == STATUS_OK && answer->think_open && answer->think_close)
         status = thought_split_new(answer->think_open, answer->think_close, starts_inside, &answer->split, error);
     if (status == STATUS_OK && task->tools)
-        status = serve_calls_new(task->tools, answer->job, &answer->calls, error);
+        status = serve_calls_new(task->tools, answer->choice, &answer->calls, error);
     if (status == STATUS_OK && task->grammar)
         status = grammar_match_new(task->grammar, answer->engine, &answer->match, error);
     return status;
 }
 
-enum status serve_answer_new(struct engine *engine, struct serve_job *job, size_t n_room, struct serve_answer **out,
-                             struct error *error)
+enum status serve_answer_new(struct engine *engine, struct serve_choice *choice, size_t n_room,
+                             struct serve_answer **out, struct error *error)
 {
+    struct sampler_options sampling = choice->job->task.sampling;
     struct serve_answer *answer = calloc(1, sizeof *answer);
     if (!answer)
         return error_set(error, STATUS_MEMORY, "out of memory");
     answer->engine = engine;
-    answer->job = job;
+    answer->choice = choice;
+    answer->task = &choice->job->task;
+    sampling.seed += choice->n_before;
     answer->n_room = n_room;
     answer->finish = SERVE_LENGTH;
-    enum status status = sampler_new(&job->task.sampling, engine_n_vocab(engine), &answer->sampler, error);
+    enum status status = sampler_new(&sampling, engine_n_vocab(engine), &answer->sampler, error);
     if (status == STATUS_OK)
         status = open_text(answer, error);
     if (status != STATUS_OK) {
@@ -105,7 +109,7 @@ static void take_part(void *context, enum text_part part, const char *text, size
     if (part == TEXT_ANSWER && answer->calls)
         answer->is_called = serve_calls_push(answer->calls, text, size);
     else
-        serve_job_text(answer->job, part, text, size);
+        serve_choice_text(answer->choice, part, text, size);
 }
 
 static void pass_on(struct serve_answer *answer)
@@ -159,7 +163,7 @@ static void tell_logprobs(struct serve_answer *answer, const float *logits, int3
     struct token_probability top[LOGPROBS_MAX];
     struct buffer *item = &answer->item;
     int32_t n_vocab = engine_n_vocab(answer->engine);
-    size_t n_wanted = (size_t)answer->job->task.n_logprobs;
+    size_t n_wanted = (size_t)answer->task->n_logprobs;
     size_t n = logits_top(logits, n_vocab, top, n_wanted < LOGPROBS_MAX ? n_wanted : LOGPROBS_MAX);
     buffer_clear(item);
     print_token(answer, id, logits_logprob(logits, n_vocab, id), item);
@@ -171,7 +175,7 @@ static void tell_logprobs(struct serve_answer *answer, const float *logits, int3
         buffer_append_byte(item, '}');
     }
     buffer_append_text(item, "]}");
-    serve_job_logprob(answer->job, item->data, item->size);
+    serve_choice_logprob(answer->choice, item->data, item->size);
 }
 
 /* ---- tokens ---- */
@@ -186,7 +190,7 @@ static enum status over(struct serve_answer *answer, enum serve_finish finish, b
 enum status serve_answer_next(struct serve_answer *answer, const float *logits, int32_t *id, bool *goes_on,
                               struct error *error)
 {
-    const struct serve_task *task = &answer->job->task;
+    const struct serve_task *task = answer->task;
     size_t most = answer->n_room;
     *goes_on = false;
     if (task->n_predict >= 0 && (uint64_t)task->n_predict < most)

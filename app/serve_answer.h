@@ -6,9 +6,9 @@
 
 struct serve_answer;
 
-/* For a job whose prompt is about to be read; the answer may have room for n_room tokens. */
-enum status serve_answer_new(struct engine *engine, struct serve_job *job, size_t n_room, struct serve_answer **out,
-                             struct error *error);
+/* For a choice whose prompt is about to be read; the answer may have room for n_room tokens. */
+enum status serve_answer_new(struct engine *engine, struct serve_choice *choice, size_t n_room,
+                             struct serve_answer **out, struct error *error);
 void serve_answer_free(struct serve_answer *answer);
 
 /* The next token by logits.  *goes_on: id is to be appended and the next one asked for; else the answer is over, and what

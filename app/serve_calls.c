@@ -12,21 +12,21 @@
 
 struct serve_calls {
     const struct serve_tools *tools;
-    struct serve_job *job;
+    struct serve_choice *choice;
     struct buffer held; /* not passed on: possible beginning of a mark, or the block of calls */
     size_t n_searched;  /* of held: no end of the block begins before it */
     size_t n;
     bool is_inside, is_bare, has_text, is_over, is_closed;
 };
 
-enum status serve_calls_new(const struct serve_tools *tools, struct serve_job *job, struct serve_calls **out,
+enum status serve_calls_new(const struct serve_tools *tools, struct serve_choice *choice, struct serve_calls **out,
                             struct error *error)
 {
     struct serve_calls *calls = calloc(1, sizeof *calls);
     if (!calls)
         return error_set(error, STATUS_MEMORY, "out of memory");
     calls->tools = tools;
-    calls->job = job;
+    calls->choice = choice;
     struct buffer opening = {0};
     serve_tools_opening(tools, &opening);
     if (opening.size) {
@@ -67,15 +67,14 @@ bool serve_calls_is_mark(const struct serve_calls *calls, struct slice text)
 static void emit_call(struct serve_calls *calls, const char *name, const char *arguments)
 {
     struct buffer item = {0};
-    buffer_printf(&item,
-                  "{\"index\":%zu,\"id\":\"call_%.16s%02zx\",\"type\":\"function\",\"function\":{\"name\":", calls->n,
-                  calls->job->id, calls->n);
+    buffer_printf(&item, "{\"index\":%zu,\"id\":\"call_%.16s%02zx%02zx\",\"type\":\"function\",\"function\":{\"name\":",
+                  calls->n, calls->choice->job->id, calls->choice->index, calls->n);
     json_append_string(&item, name, strlen(name));
     buffer_append_text(&item, ",\"arguments\":");
     json_append_string(&item, arguments, strlen(arguments));
     buffer_append_text(&item, "}}");
     if (!item.failed) {
-        serve_job_call(calls->job, item.data, item.size);
+        serve_choice_call(calls->choice, item.data, item.size);
         calls->n++;
     }
     buffer_deinit(&item);
@@ -235,7 +234,7 @@ static bool take_block(struct serve_calls *calls, size_t size)
 static void emit_text(struct serve_calls *calls, size_t size)
 {
     if (size) {
-        serve_job_text(calls->job, TEXT_ANSWER, calls->held.data, size);
+        serve_choice_text(calls->choice, TEXT_ANSWER, calls->held.data, size);
         buffer_remove_front(&calls->held, size);
         calls->has_text = true;
     }
@@ -283,7 +282,7 @@ static bool outside(struct serve_calls *calls)
 static void give_back(struct serve_calls *calls, size_t size)
 {
     if (!calls->is_bare && !calls->tools->must_call)
-        serve_job_text(calls->job, TEXT_ANSWER, calls->tools->style->open, strlen(calls->tools->style->open));
+        serve_choice_text(calls->choice, TEXT_ANSWER, calls->tools->style->open, strlen(calls->tools->style->open));
     emit_text(calls, size);
 }
 

@@ -75,10 +75,11 @@ void serve_engine_submit(struct serve_engine *engine, struct serve_job *job)
 
 static void leave(struct serve_slot *slot)
 {
+    struct serve_job *job = slot->choice->job;
     serve_answer_free(slot->answer);
-    serve_job_release(slot->job);
     slot->answer = NULL;
-    slot->job = NULL;
+    slot->choice = NULL;
+    serve_job_release(job);
     slot->state = SLOT_FREE;
 }
 
@@ -98,26 +99,31 @@ static void end(struct serve_engine *engine, struct serve_slot *slot)
     if (slot->first)
         slot->counts.answer_ms = (double)(clock_now_ns() - slot->first) / 1e6;
     count(engine, slot);
-    engine->counted.n_done++;
-    serve_job_end(slot->job, serve_answer_finish(slot->answer), &slot->counts);
+    if (serve_choice_end(slot->choice, serve_answer_finish(slot->answer), &slot->counts))
+        engine->counted.n_done++;
     leave(slot);
 }
 
 static void fail(struct serve_engine *engine, struct serve_slot *slot, const struct error *error)
 {
-    engine->counted.n_failed++;
-    if (error->status == STATUS_CANCELLED)
-        serve_job_fail(slot->job, 503, "unavailable_error", "the server is stopping");
-    else
-        serve_job_fail_with(slot->job, error);
+    struct serve_job *job = slot->choice->job;
+    bool is_stopping = error->status == STATUS_CANCELLED;
+    if (is_stopping ? serve_job_fail(job, 503, "unavailable_error", "the server is stopping")
+                    : serve_job_fail_with(job, error))
+        engine->counted.n_failed++;
     leave(slot);
+}
+
+static void abandon(struct serve_engine *engine, struct serve_job *job)
+{
+    if (serve_job_fail(job, 499, "cancelled", "the client went away"))
+        engine->counted.n_cancelled++;
 }
 
 static void drop(struct serve_engine *engine, struct serve_slot *slot)
 {
-    engine->counted.n_cancelled++;
     count(engine, slot);
-    serve_job_fail(slot->job, 499, "cancelled", "the client went away");
+    abandon(engine, slot->choice->job);
     leave(slot);
 }
 
@@ -137,41 +143,72 @@ static void drop_waiting(struct serve_engine *engine)
             queue_put(&kept, job);
             continue;
         }
-        engine->counted.n_cancelled++;
-        serve_job_fail(job, 499, "cancelled", "the client went away");
+        abandon(engine, job);
         serve_job_release(job);
     }
     engine->waiting = kept;
 }
 
-static void admit(struct serve_engine *engine)
+/* Its prompt is being read for another choice of the job: it will take it from there. */
+static bool is_being_read(const struct serve_engine *engine, const struct serve_choice *choice)
+{
+    for (size_t i = 0; i < engine->options.n_slots && choice->n_before; i++)
+        if (engine->slots[i].state == SLOT_READING && engine->slots[i].choice->prompt == choice->prompt)
+            return true;
+    return false;
+}
+
+/* False where no slot is free. */
+static bool seat(struct serve_engine *engine, struct serve_choice *choice)
 {
     struct error error = {0};
+    struct serve_job *job = choice->job;
+    size_t n_prompt = choice->prompt->n;
+    struct serve_slot *slot = serve_slot_take(engine->slots, engine->options.n_slots, choice->prompt);
+    if (!slot)
+        return false;
+    serve_job_hold(job);
+    job->n_taken++;
+    slot->choice = choice;
+    slot->state = SLOT_READING;
+    slot->last_used = ++engine->n_requests;
+    slot->began = clock_now_ns();
+    slot->first = 0;
+    slot->counts = (struct serve_counts){.n_prompt = n_prompt, .wait_ms = (double)(slot->began - job->arrived) / 1e6};
+    size_t same = serve_slot_common(slot, choice->prompt);
+    slot->counts.n_cached = same < n_prompt ? same : n_prompt - 1;
+    if (serve_answer_new(engine->options.engine, choice, (size_t)engine->n_ctx - n_prompt, &slot->answer, &error) !=
+        STATUS_OK)
+        fail(engine, slot, &error);
+    return true;
+}
+
+/* Who waits takes the free slots, the oldest first.  A job with several choices stands at the end again after each. */
+static void admit(struct serve_engine *engine)
+{
+    struct queue passed = {0};
     while (engine->waiting.n) {
         struct serve_job *job = engine->waiting.first;
         if (serve_job_is_gone(job)) {
-            engine->counted.n_cancelled++;
-            serve_job_fail(job, 499, "cancelled", "the client went away");
+            abandon(engine, job);
             serve_job_release(queue_take(&engine->waiting));
-            continue;
+        } else if (is_being_read(engine, &job->choices[job->n_taken])) {
+            queue_put(&passed, queue_take(&engine->waiting));
+        } else if (!seat(engine, &job->choices[job->n_taken])) {
+            break;
+        } else {
+            queue_take(&engine->waiting);
+            if (job->n_taken < job->n_choices)
+                queue_put(&engine->waiting, job);
+            else
+                serve_job_release(job);
         }
-        struct serve_slot *slot = serve_slot_take(engine->slots, engine->options.n_slots, &job->task.prompt);
-        if (!slot)
-            return;
-        queue_take(&engine->waiting);
-        slot->job = job;
-        slot->state = SLOT_READING;
-        slot->last_used = ++engine->n_requests;
-        slot->began = clock_now_ns();
-        slot->first = 0;
-        slot->counts = (struct serve_counts){.n_prompt = job->task.prompt.n,
-                                             .wait_ms = (double)(slot->began - job->arrived) / 1e6};
-        size_t same = serve_slot_common(slot, &job->task.prompt);
-        slot->counts.n_cached = same < job->task.prompt.n ? same : job->task.prompt.n - 1;
-        if (serve_answer_new(engine->options.engine, job, (size_t)engine->n_ctx - job->task.prompt.n, &slot->answer,
-                             &error) != STATUS_OK)
-            fail(engine, slot, &error);
     }
+    if (!passed.n)
+        return;
+    passed.last->next = engine->waiting.first;
+    engine->waiting = (struct queue){passed.first, engine->waiting.last ? engine->waiting.last : passed.last,
+                                     passed.n + engine->waiting.n};
 }
 
 /* Tokens that are to be appended, and to what. */
@@ -198,7 +235,7 @@ static void pick(struct serve_engine *engine, struct serve_slot *slot, struct ba
         end(engine, slot);
         return;
     }
-    serve_job_pass(slot->job);
+    serve_job_pass(slot->choice->job);
     batch->slots[batch->n] = slot;
     batch->sessions[batch->n] = slot->session;
     batch->ids[batch->n++] = id;
@@ -216,7 +253,7 @@ static bool answer_all(struct serve_engine *engine)
         if (slot->state != SLOT_ANSWERING)
             continue;
         was_busy = true;
-        if (serve_job_is_gone(slot->job))
+        if (serve_job_is_gone(slot->choice->job))
             drop(engine, slot);
         else
             pick(engine, slot, &batch);
@@ -245,7 +282,7 @@ static void read_one(struct serve_engine *engine, bool others_answer)
     }
     if (!slot)
         return;
-    if (serve_job_is_gone(slot->job)) {
+    if (serve_job_is_gone(slot->choice->job)) {
         drop(engine, slot);
         return;
     }
@@ -263,7 +300,7 @@ static void read_one(struct serve_engine *engine, bool others_answer)
 static bool is_busy(const struct serve_engine *engine)
 {
     for (size_t i = 0; i < engine->options.n_slots; i++)
-        if (engine->slots[i].job)
+        if (engine->slots[i].choice)
             return true;
     return engine->waiting.n > 0;
 }
@@ -288,8 +325,8 @@ static void publish(struct serve_engine *engine)
         *view = (struct serve_slot_view){.state = slot->state};
         session_tokens(slot->session, &view->n_cached);
         n_kv_bytes += session_kv_bytes(slot->session);
-        if (slot->job) {
-            memcpy(view->job, slot->job->id, sizeof view->job);
+        if (slot->choice) {
+            memcpy(view->job, slot->choice->job->id, sizeof view->job);
             view->n_prompt = slot->counts.n_prompt;
             view->n_answer = serve_answer_n(slot->answer);
             n_running++;
@@ -353,8 +390,7 @@ static void complete(struct serve_engine *engine, struct serve_job *job)
     engine->counted.prompt_seconds += result.prompt_ms / 1e3;
     engine->counted.answer_seconds += (result.total_ms - result.prompt_ms) / 1e3;
     if (serve_job_is_gone(job)) {
-        engine->counted.n_cancelled++;
-        serve_job_fail(job, 499, "cancelled", "the client went away");
+        abandon(engine, job);
     } else if (atomic_load(&engine->is_stopping)) {
         serve_job_fail(job, 503, "unavailable_error", "the server is stopping");
     } else if (status != STATUS_OK && !gave_way) {
@@ -472,7 +508,7 @@ void serve_engine_stop(struct serve_engine *engine)
     pthread_mutex_unlock(&engine->lock);
     pthread_join(engine->thread, NULL);
     for (size_t i = 0; i < engine->options.n_slots; i++)
-        if (engine->slots[i].job)
+        if (engine->slots[i].choice)
             fail(engine, &engine->slots[i], &stopping);
     refuse_all(&engine->waiting);
     refuse_all(&engine->completions);

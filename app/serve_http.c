@@ -51,7 +51,7 @@ struct exchange {
     /* A streamed answer. */
     struct buffer out;
     size_t n_sent;
-    bool has_begun, is_last;
+    bool is_last;
 };
 
 /* ---- replies ---- */
@@ -136,10 +136,10 @@ static ssize_t read_stream(void *context, uint64_t position, char *to, size_t ro
         case SERVE_RESTING:
             return 0;
         case SERVE_HAS:
-            serve_reply_events(exchange->job, model, &exchange->has_begun, &exchange->out);
+            serve_reply_events(exchange->job, model, &exchange->out);
             break;
         case SERVE_ENDED:
-            serve_reply_last(exchange->job, model, &exchange->has_begun, &exchange->out);
+            serve_reply_last(exchange->job, model, &exchange->out);
             exchange->is_last = true;
         }
         if (exchange->out.failed)
@@ -268,6 +268,9 @@ static void check_request(struct exchange *exchange, const char *method, const c
         refuse(exchange, 405, "invalid_request_error", "this path takes another method");
     else if (!exchange->route)
         refuse(exchange, 404, "not_found_error", "there is nothing at this path");
+    else if ((exchange->route->flags & SERVE_OF_MODEL) &&
+             strcmp(path + strlen(exchange->route->path), engine_info(exchange->http->serve->engine)->name) != 0)
+        refuse(exchange, 404, "not_found_error", "there is no such model here");
     else if (!(exchange->route->flags & SERVE_OPEN) &&
              !serve_guard_key(guard, header(exchange, MHD_HTTP_HEADER_AUTHORIZATION), header(exchange, "x-api-key")))
         refuse(exchange, 401, "authentication_error", "the key is missing or wrong");

@@ -108,7 +108,7 @@ static enum status read_sampling(struct serve *serve, const cJSON *body, struct 
     if (status == STATUS_OK)
         status = json_get_integer(body, "top_k", 0, 1 << 20, &top_k, error);
     if (status == STATUS_OK)
-        status = json_get_integer(body, "seed", -1, (int64_t)1 << 53, &seed, error);
+        status = json_get_integer(body, "seed", -1, ((int64_t)1 << 53) - 1, &seed, error);
     sampling->temperature = (float)temperature;
     sampling->top_p = (float)top_p;
     sampling->min_p = (float)min_p;
@@ -118,8 +118,25 @@ static enum status read_sampling(struct serve *serve, const cJSON *body, struct 
     return status;
 }
 
-static enum status read_limits(const cJSON *body, struct serve_job *job, struct serve_infill *infill,
-                               struct error *error)
+/* What llama-server needs and this one does by itself: it must be of the right kind all the same. */
+static enum status read_unused(const cJSON *body, struct error *error)
+{
+    bool caches = true;
+    int64_t slot = -1;
+    const char *model = NULL;
+    const cJSON *adapters = NULL;
+    enum status status = json_get_flag(body, "cache_prompt", &caches, error);
+    if (status == STATUS_OK)
+        status = json_get_integer(body, "id_slot", -1, INT32_MAX, &slot, error);
+    if (status == STATUS_OK)
+        status = json_get_text(body, "model", &model, error);
+    if (status == STATUS_OK)
+        status = json_get_array(body, "lora", &adapters, error);
+    return status;
+}
+
+static enum status read_limits(const struct serve *serve, const cJSON *body, struct serve_job *job,
+                               struct serve_infill *infill, struct error *error)
 {
     struct complete_request *request = &infill->request;
     struct arena *arena = &job->task.texts;
@@ -140,6 +157,8 @@ static enum status read_limits(const cJSON *body, struct serve_job *job, struct 
     if (status == STATUS_OK)
         status = json_get_flag(body, "stream", &job->is_streamed, error);
     if (status == STATUS_OK)
+        status = read_unused(body, error);
+    if (status == STATUS_OK)
         status = read_texts(body, "stop", SERVE_STOPS_MAX, arena, &stops, &request->n_stops, &is_there, error);
     if (status == STATUS_OK)
         status = read_texts(body, "samplers", FIELDS_MAX, arena, &samplers, &n_samplers, &is_there, error);
@@ -153,6 +172,7 @@ static enum status read_limits(const cJSON *body, struct serve_job *job, struct 
     request->n_alternatives = (size_t)n_completions - 1;
     infill->is_list = n_completions > 1;
     infill->n_indent = (size_t)n_indent;
+    request->n_predict = serve_limit_tokens(serve, request->n_predict);
     infill->is_warm_up = request->n_predict == 0;
     if (infill->is_warm_up) /* nobody waits for it: it goes on until somebody asks for something */
         request->prompt_ms = 0;
@@ -201,7 +221,7 @@ enum status serve_read_infill(struct serve *serve, const struct cJSON *body, str
     job->task.infill = infill;
     enum status status = read_sampling(serve, body, &infill->request.sampling, error);
     if (status == STATUS_OK)
-        status = read_limits(body, job, infill, error);
+        status = read_limits(serve, body, job, infill, error);
     if (status == STATUS_OK)
         status = read_place(serve, body, job, infill, error);
     *for_engine = status == STATUS_OK;

@@ -7,6 +7,9 @@
  * come so far is behind the lock: text waits there as it is, and becomes bytes only when the connection can take some, so that
  * a slow reader's pieces flow together instead of piling up, and never hold up anybody else.
  *
+ * A job may ask for several answers: of each of its prompts so many.  Each is a choice, and stands beside the others in the
+ * job's list; one that fails ends them all.
+ *
  * A client that goes away is noticed in two ways: the HTTP thread is told (serve_job_abandon), or, while it lets a connection
  * rest until something comes, the socket's other end is looked at between steps of the engine (serve_job_is_gone). */
 #ifndef FATHOM_APP_SERVE_JOB_H
@@ -21,14 +24,17 @@ enum serve_form {
     SERVE_WHOLE,      /* the desk or the engine writes the whole reply: /tokenize and the like */
     SERVE_CHAT,       /* /v1/chat/completions */
     SERVE_COMPLETION, /* /v1/completions */
-    SERVE_INFILL,     /* /infill: the engine writes the whole reply, which may be an event */
+    SERVE_INFILL,     /* /infill: the engine writes the whole reply; streamed, texts come before it */
 };
+
+enum { SERVE_N_MAX = 16, SERVE_CHOICES_MAX = 8 * SERVE_N_MAX }; /* answers to a prompt; in all */
 
 enum serve_finish { SERVE_STOP, SERVE_LENGTH, SERVE_CALLS };
 
 /* What the engine is to do. */
 struct serve_task {
-    struct tokens prompt;
+    struct tokens *prompts; /* (n_prompts) */
+    size_t n_prompts;
     struct sampler_options sampling;
     struct logit_bias *biases; /* that sampling points to */
     int64_t n_predict;         /* at most so many tokens; < 0: as many as the context holds */
@@ -56,6 +62,23 @@ struct serve_pending {
 };
 
 struct serve_route;
+struct serve_job;
+
+/* One of a job's answers. */
+struct serve_choice {
+    struct serve_job *job;
+    size_t index;
+    const struct tokens *prompt; /* of the task's */
+    size_t n_before;             /* choices of the same prompt that come before it: a seed of its own for each */
+
+    /* Behind the job's lock. */
+    struct serve_pending pending;
+    bool is_ended;
+    enum serve_finish finish;
+    struct serve_counts counts;
+
+    bool has_begun, is_told; /* the HTTP thread's own: its beginning, its end went out */
+};
 
 struct serve_job {
     pthread_mutex_t lock;
@@ -72,18 +95,16 @@ struct serve_job {
     char id[48];
     int64_t created; /* seconds since 1970 */
     struct serve_task task;
+    size_t n_taken; /* choices that slots took: the engine's own */
 
     /* What has come so far: behind the lock. */
-    struct serve_pending pending;
-    struct buffer reply; /* of SERVE_WHOLE */
-    size_t n_calls;
-    bool is_begun; /* the first piece of an answer is there */
+    struct serve_choice *choices; /* (n_choices); none until the request was read */
+    size_t n_choices, n_open;     /* open: not ended */
+    struct buffer reply;          /* of SERVE_WHOLE and SERVE_INFILL */
     bool is_ended;
     int code; /* 200, or the failure's */
     const char *type;
     char message[256];
-    enum serve_finish finish;
-    struct serve_counts counts;
 
     /* Who waits for it: behind the lock. */
     void (*wake)(void *context); /* called once, without the lock, and forgotten; NULL: nobody rests */
@@ -96,18 +117,22 @@ enum status serve_job_new(const struct serve_route *route, struct serve_job **ou
 void serve_job_hold(struct serve_job *job);
 void serve_job_release(struct serve_job *job); /* NULL is fine */
 
+/* Makes room for the prompts and for so many choices of each: n_prompts * n_each <= SERVE_CHOICES_MAX.  Once. */
+enum status serve_job_open(struct serve_job *job, size_t n_prompts, size_t n_each, struct error *error);
+
 /* ---- who answers ---- */
 
-void serve_job_text(struct serve_job *job, enum text_part part, const char *text, size_t size);
-void serve_job_logprob(struct serve_job *job, const char *json, size_t size);
-void serve_job_call(struct serve_job *job, const char *json, size_t size);
-void serve_job_pass(struct serve_job *job); /* wakes who waits, where something came */
-void serve_job_end(struct serve_job *job, enum serve_finish finish, const struct serve_counts *counts);
+void serve_choice_text(struct serve_choice *choice, enum text_part part, const char *text, size_t size);
+void serve_choice_logprob(struct serve_choice *choice, const char *json, size_t size);
+void serve_choice_call(struct serve_choice *choice, const char *json, size_t size);
+/* True: it was the last one, and the job has ended. */
+bool serve_choice_end(struct serve_choice *choice, enum serve_finish finish, const struct serve_counts *counts);
+void serve_job_pass(struct serve_job *job);                        /* wakes who waits, where something came */
 void serve_job_reply(struct serve_job *job, struct buffer *reply); /* takes the buffer's bytes, and ends the job */
 
-/* Ends it with a failure: an HTTP code and OpenAI's word for the kind of it. */
-void serve_job_fail(struct serve_job *job, int code, const char *type, const char *message);
-void serve_job_fail_with(struct serve_job *job, const struct error *error);
+/* Ends it with a failure: an HTTP code and OpenAI's word for the kind of it.  False where it had ended already. */
+bool serve_job_fail(struct serve_job *job, int code, const char *type, const char *message);
+bool serve_job_fail_with(struct serve_job *job, const struct error *error);
 
 /* Nobody waits any more: cancelled, or the other end of the resting connection is closed. */
 bool serve_job_is_gone(struct serve_job *job);

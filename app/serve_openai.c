@@ -48,7 +48,7 @@ static enum status read_content(const cJSON *message, struct buffer *out, struct
 
 static enum status add_message(struct messages *all, const cJSON *message, struct error *error)
 {
-    const char *role = NULL;
+    const char *role = NULL, *id = NULL;
     const cJSON *calls = NULL;
     if (!cJSON_IsObject(message))
         return error_set(error, STATUS_ARGUMENT, "messages: each is an object");
@@ -57,6 +57,8 @@ static enum status add_message(struct messages *all, const cJSON *message, struc
         status = error_set(error, STATUS_ARGUMENT, "messages: each has a role");
     if (status == STATUS_OK)
         status = json_get_array(message, "tool_calls", &calls, error);
+    if (status == STATUS_OK)
+        status = json_get_text(message, "tool_call_id", &id, error);
     if (status != STATUS_OK)
         return status;
     bool is_result = strcmp(role, "tool") == 0;
@@ -73,6 +75,14 @@ static enum status add_message(struct messages *all, const cJSON *message, struc
     else
         return error_set(error, STATUS_ARGUMENT, "messages: \"%.40s\" is no role", role);
     all->ends_with_result = is_result;
+    if (calls && all->items[all->n - 1].role != CHAT_ASSISTANT) { /* nobody else calls: they are only looked at */
+        struct buffer dropped = {0};
+        status = tool_style_write_calls(all->style, calls, &dropped, error);
+        buffer_deinit(&dropped);
+        if (status != STATUS_OK)
+            return status;
+        calls = NULL;
+    }
     if (is_result) {
         struct buffer result = {0};
         status = read_content(message, &result, error);
@@ -80,7 +90,7 @@ static enum status add_message(struct messages *all, const cJSON *message, struc
         buffer_deinit(&result);
     } else {
         status = read_content(message, text, error);
-        if (status == STATUS_OK && calls && all->items[all->n - 1].role == CHAT_ASSISTANT)
+        if (status == STATUS_OK && calls)
             status = tool_style_write_calls(all->style, calls, text, error);
     }
     return status;
@@ -177,7 +187,8 @@ static enum status read_response_format(const cJSON *body, struct serve_task *ta
 {
     static const char any_object[] = "{\"type\":\"object\"}";
     const cJSON *format = NULL, *wrapper = NULL, *schema = NULL;
-    const char *type = NULL;
+    const char *type = NULL, *name = NULL;
+    bool is_strict = false;
     enum status status = json_get_object(body, "response_format", &format, error);
     if (status != STATUS_OK || !format)
         return status;
@@ -191,9 +202,14 @@ static enum status read_response_format(const cJSON *body, struct serve_task *ta
         return error_set(error, STATUS_ARGUMENT, "response_format: the type must be text, json_object or json_schema");
     if (task->tools)
         return error_set(error, STATUS_ARGUMENT, "response_format: not together with tools");
-    status = json_get_object(format, "json_schema", &wrapper, error);
+    if (is_schema)
+        status = json_get_object(format, "json_schema", &wrapper, error);
     if (status == STATUS_OK)
         status = json_get_object(wrapper ? wrapper : format, "schema", &schema, error);
+    if (status == STATUS_OK && wrapper)
+        status = json_get_text(wrapper, "name", &name, error);
+    if (status == STATUS_OK && wrapper)
+        status = json_get_flag(wrapper, "strict", &is_strict, error); /* it always is */
     if (status == STATUS_OK && is_schema && !schema)
         status = error_set(error, STATUS_ARGUMENT, "response_format: json_schema has a schema");
     if (status != STATUS_OK)
@@ -203,13 +219,13 @@ static enum status read_response_format(const cJSON *body, struct serve_task *ta
 
 /* A call that must be made: its opening goes behind the prompt, and what comes then is bound to the tools' schemas, as far as
  * those can be held; else to an object. */
-static enum status open_call(struct serve *serve, struct serve_task *task, struct error *error)
+static enum status open_call(struct serve *serve, struct serve_task *task, struct tokens *prompt, struct error *error)
 {
     struct buffer opening = {0}, schema = {0};
     serve_tools_opening(task->tools, &opening);
     serve_tools_schema(task->tools, &schema);
     enum status status =
-        append_marked(serve->engine, (struct slice){buffer_text(&opening), opening.size}, &task->prompt, error);
+        append_marked(serve->engine, (struct slice){buffer_text(&opening), opening.size}, prompt, error);
     if (status == STATUS_OK)
         status = buffer_status(&schema, error);
     if (status == STATUS_OK && schema.size && bind_to(schema.data, schema.size, task, NULL) != STATUS_OK)
@@ -234,7 +250,8 @@ static enum status close_thought(struct serve *serve, const struct chat_template
 
 /* ---- a chat ---- */
 
-static enum status read_chat_limits(const cJSON *body, struct serve_job *job, struct error *error)
+static enum status read_chat_limits(const struct serve *serve, const cJSON *body, struct serve_job *job,
+                                    struct error *error)
 {
     int64_t n_predict = -1, n_top = 0;
     bool wants = false;
@@ -248,7 +265,7 @@ static enum status read_chat_limits(const cJSON *body, struct serve_job *job, st
     if (status == STATUS_OK && n_top && !wants)
         status = error_set(error, STATUS_ARGUMENT, "top_logprobs: only together with logprobs");
     job->task.n_logprobs = wants ? (int)n_top : -1;
-    job->task.n_predict = n_predict;
+    job->task.n_predict = serve_limit_tokens(serve, n_predict);
     return status;
 }
 
@@ -257,28 +274,31 @@ enum status serve_read_chat(struct serve *serve, const struct cJSON *body, struc
 {
     struct serve_task *task = &job->task;
     struct messages all = {0};
+    size_t n_choices = 1;
     const struct chat_template *chat = engine_chat(serve->engine, error);
     if (!chat)
         return error && error->status != STATUS_OK ? error->status : STATUS_UNSUPPORTED;
     job->form = SERVE_CHAT;
     all.style = tool_style_of(chat);
-    enum status status = serve_read_sampling(serve, body, job, error);
+    enum status status = serve_read_sampling(serve, body, job, &n_choices, error);
     if (status == STATUS_OK)
-        status = read_chat_limits(body, job, error);
+        status = serve_job_open(job, 1, n_choices, error);
+    if (status == STATUS_OK)
+        status = read_chat_limits(serve, body, job, error);
     if (status == STATUS_OK)
         status = serve_tools_read(body, all.style, &task->tools, error);
     if (status == STATUS_OK)
         status = fill_messages(&all, serve, body, task->tools, error);
     if (status == STATUS_OK)
         status =
-            engine_chat_tokens_marked(serve->engine, all.items, all.n, true, SERVE_TOOL_MARK, &task->prompt, error);
+            engine_chat_tokens_marked(serve->engine, all.items, all.n, true, SERVE_TOOL_MARK, task->prompts, error);
     if (status == STATUS_OK)
         status = read_response_format(body, task, error);
     bool is_bound = task->grammar || (task->tools && serve_tools_must_call(task->tools));
     if (status == STATUS_OK && is_bound)
-        status = close_thought(serve, chat, &task->prompt, error);
+        status = close_thought(serve, chat, task->prompts, error);
     if (status == STATUS_OK && task->tools)
-        status = open_call(serve, task, error);
+        status = open_call(serve, task, task->prompts, error);
     messages_deinit(&all);
     task->splits_thoughts = !is_bound;
     task->is_turn = true;
@@ -303,72 +323,102 @@ static enum status append_ids(const cJSON *list, int32_t n_vocab, struct tokens 
     return tokens_status(out, error);
 }
 
-/* prompt: a text, a list of tokens, or a list of one of these. */
-static enum status read_prompt(const struct serve *serve, const cJSON *body, const char **text, struct tokens *ids,
-                               struct error *error)
+/* A text that is empty, where the model has nothing to begin with: behind what ends texts, another one begins. */
+static void begin_text(const struct engine *engine, struct tokens *out)
 {
-    const cJSON *prompt = json_field(body, "prompt");
-    if (prompt && cJSON_IsArray(prompt) && cJSON_GetArraySize(prompt) == 1 && !cJSON_IsNumber(prompt->child))
-        prompt = prompt->child;
-    if (prompt && cJSON_IsString(prompt)) {
-        *text = prompt->valuestring;
-        return STATUS_OK;
-    }
-    if (!prompt || !cJSON_IsArray(prompt))
-        return error_set(error, STATUS_ARGUMENT, "prompt: must be one text, or a list of tokens");
-    return append_ids(prompt, engine_n_vocab(serve->engine), ids, error);
+    for (int32_t id = 0; id < engine_n_vocab(engine) && out->n == 0; id++)
+        if (engine_token_is_end(engine, id))
+            tokens_append(out, id);
 }
 
-static enum status fill_prompt(const struct serve *serve, const char *text, const char *suffix, struct serve_task *task,
+/* What stands before an answer: a text, or tokens. */
+static enum status read_prompt(const struct serve *serve, const cJSON *prompt, const char *suffix, struct tokens *out,
                                struct error *error)
 {
-    if (!suffix)
-        return text ? engine_tokenize(serve->engine, text, strlen(text), ENGINE_BEGIN, &task->prompt, error)
-                    : STATUS_OK;
-    if (!text)
+    bool is_text = cJSON_IsString(prompt);
+    if (!is_text && !cJSON_IsArray(prompt))
+        return error_set(error, STATUS_ARGUMENT, "prompt: must be a text, a list of tokens, or a list of these");
+    if (!is_text && suffix)
         return error_set(error, STATUS_ARGUMENT, "suffix: only together with a prompt that is a text");
+    if (!is_text)
+        return append_ids(prompt, engine_n_vocab(serve->engine), out, error);
+    const char *text = prompt->valuestring;
+    if (!suffix) {
+        enum status status = engine_tokenize(serve->engine, text, strlen(text), ENGINE_BEGIN, out, error);
+        if (status == STATUS_OK && out->n == 0)
+            begin_text(serve->engine, out);
+        return status == STATUS_OK ? tokens_status(out, error) : status;
+    }
     struct fim_format format = fim_format_of(serve->engine);
     if (!format.has_marks)
         return error_set(error, STATUS_UNSUPPORTED, "suffix: this model has no tokens for filling in a middle");
     struct fim_parts parts = {.prefix = slice_from(text), .suffix = slice_from(suffix)};
-    return fim_format_render(serve->engine, &format, &parts, &task->prompt, NULL, NULL, error);
+    return fim_format_render(serve->engine, &format, &parts, out, NULL, NULL, error);
+}
+
+/* The prompt stands before its answers. */
+static void echo(const struct serve *serve, const cJSON *prompt, struct serve_job *job, const struct tokens *ids)
+{
+    struct buffer text = {0};
+    if (cJSON_IsString(prompt))
+        buffer_append_text(&text, prompt->valuestring);
+    else
+        engine_decode(serve->engine, ids->ids, ids->n, false, &text);
+    for (size_t i = 0; i < job->n_choices; i++)
+        if (job->choices[i].prompt == ids)
+            serve_choice_text(&job->choices[i], TEXT_ANSWER, buffer_text(&text), text.size);
+    buffer_deinit(&text);
+}
+
+/* One prompt, or a list of several. */
+static enum status read_prompts(const struct serve *serve, const cJSON *body, const char *suffix, size_t n_each,
+                                bool echoes, struct serve_job *job, struct error *error)
+{
+    const cJSON *prompt = json_field(body, "prompt");
+    bool is_list = prompt && cJSON_IsArray(prompt) && prompt->child && !cJSON_IsNumber(prompt->child);
+    size_t n = is_list ? (size_t)cJSON_GetArraySize(prompt) : 1, n_most = SERVE_CHOICES_MAX / SERVE_N_MAX;
+    if (!prompt)
+        return error_set(error, STATUS_ARGUMENT, "prompt: there must be one");
+    if (n > n_most)
+        return error_set(error, STATUS_ARGUMENT, "prompt: at most %zu", n_most);
+    enum status status = serve_job_open(job, n, n_each, error);
+    prompt = is_list ? prompt->child : prompt;
+    for (size_t i = 0; i < n && status == STATUS_OK; i++, prompt = prompt->next) {
+        struct tokens *ids = &job->task.prompts[i];
+        status = read_prompt(serve, prompt, suffix, ids, error);
+        if (status == STATUS_OK && echoes)
+            echo(serve, prompt, job, ids);
+    }
+    return status;
 }
 
 enum status serve_read_completion(struct serve *serve, const struct cJSON *body, struct serve_job *job,
                                   bool *for_engine, struct error *error)
 {
-    const char *text = NULL, *suffix = NULL;
+    const char *suffix = NULL;
     int64_t n_predict = 16, n_logprobs = -1, best_of = 1;
+    size_t n_choices = 1;
     bool echoes = false;
     job->form = SERVE_COMPLETION;
-    enum status status = serve_read_sampling(serve, body, job, error);
+    enum status status = serve_read_sampling(serve, body, job, &n_choices, error);
     if (status == STATUS_OK)
         status = json_get_integer(body, "max_tokens", 0, INT32_MAX, &n_predict, error);
     if (status == STATUS_OK)
         status = json_get_integer(body, "logprobs", 0, SERVE_LOGPROBS_MAX, &n_logprobs, error);
     if (status == STATUS_OK)
-        status = json_get_integer(body, "best_of", 1, 1, &best_of, error);
+        status = json_get_integer(body, "best_of", 1, 1, &best_of, error); /* all answers are given */
     if (status == STATUS_OK)
         status = json_get_flag(body, "echo", &echoes, error);
     if (status == STATUS_OK)
         status = json_get_text(body, "suffix", &suffix, error);
-    if (status == STATUS_OK)
-        status = read_prompt(serve, body, &text, &job->task.prompt, error);
     if (status == STATUS_OK && echoes && n_logprobs >= 0)
         status = error_set(error, STATUS_ARGUMENT, "echo: not together with logprobs");
+    job->task.n_predict = serve_limit_tokens(serve, n_predict);
+    job->task.n_logprobs = (int)n_logprobs;
     if (status == STATUS_OK)
-        status = fill_prompt(serve, text, suffix, &job->task, error);
+        status = read_prompts(serve, body, suffix, n_choices, echoes, job, error);
     if (status == STATUS_OK)
         status = serve_check_room(serve, job, error);
-    job->task.n_predict = n_predict;
-    job->task.n_logprobs = (int)n_logprobs;
-    if (status == STATUS_OK && echoes) {
-        struct buffer echo = {0};
-        if (!text)
-            engine_decode(serve->engine, job->task.prompt.ids, job->task.prompt.n, false, &echo);
-        serve_job_text(job, TEXT_ANSWER, text ? text : buffer_text(&echo), text ? strlen(text) : echo.size);
-        buffer_deinit(&echo);
-    }
     *for_engine = status == STATUS_OK;
     return status;
 }

@@ -20,13 +20,20 @@ void serve_reply_error(int code, const char *type, const char *message, struct b
     buffer_append_text(out, "}}");
 }
 
-static struct serve_pending take_pending(struct serve_job *job)
+/* What has come of a choice; *is_ended: nothing else will. */
+static struct serve_pending take_pending(struct serve_choice *choice, bool *is_ended)
 {
-    pthread_mutex_lock(&job->lock);
-    struct serve_pending pending = job->pending;
-    job->pending = (struct serve_pending){0};
-    pthread_mutex_unlock(&job->lock);
+    pthread_mutex_lock(&choice->job->lock);
+    struct serve_pending pending = choice->pending;
+    choice->pending = (struct serve_pending){0};
+    *is_ended = choice->is_ended;
+    pthread_mutex_unlock(&choice->job->lock);
     return pending;
+}
+
+static bool is_empty(const struct serve_pending *pending)
+{
+    return !pending->text.size && !pending->thought.size && !pending->logprobs.size && !pending->calls.size;
 }
 
 static void pending_deinit(struct serve_pending *pending)
@@ -37,10 +44,10 @@ static void pending_deinit(struct serve_pending *pending)
     buffer_deinit(&pending->calls);
 }
 
-static const char *finish_name(const struct serve_job *job)
+static const char *finish_name(const struct serve_choice *choice)
 {
     static const char *const names[] = {[SERVE_STOP] = "stop", [SERVE_LENGTH] = "length", [SERVE_CALLS] = "tool_calls"};
-    return names[job->finish];
+    return names[choice->finish];
 }
 
 /* ---- parts ---- */
@@ -55,9 +62,27 @@ static void append_head(const struct serve_job *job, const char *model, bool is_
     buffer_append_text(out, ",\"system_fingerprint\":\"fathom-" FATHOM_VERSION "\",\"choices\":[");
 }
 
+/* A prompt counts once, however many answers there are to it. */
+static struct serve_counts sum_counts(const struct serve_job *job)
+{
+    struct serve_counts sum = {0};
+    for (size_t i = 0; i < job->n_choices; i++) {
+        const struct serve_counts *counts = &job->choices[i].counts;
+        if (job->choices[i].n_before == 0) {
+            sum.n_prompt += counts->n_prompt;
+            sum.n_cached += counts->n_cached;
+            sum.prompt_ms += counts->prompt_ms;
+        }
+        sum.n_answer += counts->n_answer;
+        sum.answer_ms += counts->answer_ms;
+        sum.wait_ms = i == 0 || counts->wait_ms < sum.wait_ms ? counts->wait_ms : sum.wait_ms;
+    }
+    return sum;
+}
+
 static void append_usage(const struct serve_job *job, struct buffer *out)
 {
-    const struct serve_counts *counts = &job->counts;
+    struct serve_counts sum = sum_counts(job), *counts = &sum;
     buffer_printf(out,
                   "\"usage\":{\"prompt_tokens\":%zu,\"completion_tokens\":%zu,\"total_tokens\":%zu,"
                   "\"prompt_tokens_details\":{\"cached_tokens\":%zu}}",
@@ -156,13 +181,14 @@ static void end_event(const struct serve_job *job, struct buffer *out)
     buffer_append_text(out, job->tells_usage ? ",\"usage\":null}\n\n" : "}\n\n");
 }
 
-static void append_event(const struct serve_job *job, const char *model, const struct serve_pending *pending,
-                         bool is_first, struct buffer *out)
+static void append_piece(const struct serve_choice *choice, const char *model, const struct serve_pending *pending,
+                         struct buffer *out)
 {
+    const struct serve_job *job = choice->job;
     begin_event(job, model, out);
-    buffer_append_text(out, "{\"index\":0,");
+    buffer_printf(out, "{\"index\":%zu,", choice->index);
     if (job->form == SERVE_CHAT) {
-        append_delta(job, pending, is_first, out);
+        append_delta(job, pending, !choice->has_begun, out);
     } else {
         buffer_append_text(out, "\"text\":");
         json_append_string(out, buffer_text(&pending->text), pending->text.size);
@@ -172,15 +198,34 @@ static void append_event(const struct serve_job *job, const char *model, const s
     end_event(job, out);
 }
 
-void serve_reply_events(struct serve_job *job, const char *model, bool *has_begun, struct buffer *out)
+static void append_end(const struct serve_choice *choice, const char *model, struct buffer *out)
 {
-    struct serve_pending pending = take_pending(job);
-    append_event(job, model, &pending, !*has_begun, out);
-    *has_begun = true;
-    pending_deinit(&pending);
+    begin_event(choice->job, model, out);
+    buffer_printf(out, "{\"index\":%zu,%s,\"logprobs\":null,\"finish_reason\":\"%s\"}]", choice->index,
+                  choice->job->form == SERVE_CHAT ? "\"delta\":{}" : "\"text\":\"\"", finish_name(choice));
+    end_event(choice->job, out);
 }
 
-void serve_reply_last(struct serve_job *job, const char *model, bool *has_begun, struct buffer *out)
+void serve_reply_events(struct serve_job *job, const char *model, struct buffer *out)
+{
+    for (size_t i = 0; i < job->n_choices; i++) {
+        struct serve_choice *choice = &job->choices[i];
+        bool is_ended;
+        struct serve_pending pending = take_pending(choice, &is_ended);
+        bool is_silent = is_ended && !choice->has_begun; /* an answer without a word still has a beginning */
+        if (!is_empty(&pending) || is_silent) {
+            append_piece(choice, model, &pending, out);
+            choice->has_begun = true;
+        }
+        if (is_ended && !choice->is_told) {
+            append_end(choice, model, out);
+            choice->is_told = true;
+        }
+        pending_deinit(&pending);
+    }
+}
+
+void serve_reply_last(struct serve_job *job, const char *model, struct buffer *out)
 {
     if (job->code != 200) {
         buffer_append_text(out, "data: ");
@@ -188,13 +233,7 @@ void serve_reply_last(struct serve_job *job, const char *model, bool *has_begun,
         buffer_append_text(out, "\n\n");
         return;
     }
-    if (!*has_begun) /* an answer without a word still has a beginning */
-        append_event(job, model, &(struct serve_pending){0}, true, out);
-    *has_begun = true;
-    begin_event(job, model, out);
-    buffer_printf(out, "{\"index\":0,%s,\"logprobs\":null,\"finish_reason\":\"%s\"}]",
-                  job->form == SERVE_CHAT ? "\"delta\":{}" : "\"text\":\"\"", finish_name(job));
-    end_event(job, out);
+    serve_reply_events(job, model, out);
     if (job->tells_usage) {
         begin_event(job, model, out);
         buffer_append_text(out, "],");
@@ -228,18 +267,23 @@ void serve_reply_whole(struct serve_job *job, const char *model, struct buffer *
         buffer_append(out, buffer_text(&job->reply), job->reply.size);
         return;
     }
-    struct serve_pending pending = take_pending(job);
     append_head(job, model, false, out);
-    buffer_append_text(out, "{\"index\":0,");
-    if (job->form == SERVE_CHAT) {
-        append_message(&pending, out);
-    } else {
-        buffer_append_text(out, "\"text\":");
-        json_append_string(out, buffer_text(&pending.text), pending.text.size);
+    for (size_t i = 0; i < job->n_choices; i++) {
+        struct serve_choice *choice = &job->choices[i];
+        bool is_ended;
+        struct serve_pending pending = take_pending(choice, &is_ended);
+        buffer_printf(out, "%s{\"index\":%zu,", i ? "," : "", i);
+        if (job->form == SERVE_CHAT) {
+            append_message(&pending, out);
+        } else {
+            buffer_append_text(out, "\"text\":");
+            json_append_string(out, buffer_text(&pending.text), pending.text.size);
+        }
+        append_logprobs(job, &pending.logprobs, out);
+        buffer_printf(out, ",\"finish_reason\":\"%s\"}", finish_name(choice));
+        pending_deinit(&pending);
     }
-    append_logprobs(job, &pending.logprobs, out);
-    buffer_printf(out, ",\"finish_reason\":\"%s\"}],", finish_name(job));
+    buffer_append_text(out, "],");
     append_usage(job, out);
     buffer_append_text(out, "}");
-    pending_deinit(&pending);
 }

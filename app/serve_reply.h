@@ -4,10 +4,10 @@
 
 #include "app/serve_job.h"
 
-/* The events of what is pending, which is taken out of the job.  *has_begun: whether one was written before. */
-void serve_reply_events(struct serve_job *job, const char *model, bool *has_begun, struct buffer *out);
-/* The last ones, after the job has ended and nothing is pending. */
-void serve_reply_last(struct serve_job *job, const char *model, bool *has_begun, struct buffer *out);
+/* The events of what is pending, which is taken out of the job, and of answers that ended. */
+void serve_reply_events(struct serve_job *job, const char *model, struct buffer *out);
+/* The last ones, after the job has ended. */
+void serve_reply_last(struct serve_job *job, const char *model, struct buffer *out);
 /* The whole, of a job that has ended. */
 void serve_reply_whole(struct serve_job *job, const char *model, struct buffer *out);
 

@@ -12,6 +12,7 @@ static const struct serve_route routes[] = {
     {"GET", "/metrics", 0, .show = serve_show_metrics, .content_type = "text/plain; version=0.0.4"},
     {"GET", "/openapi.json", 0, .show = serve_show_openapi, .content_type = JSON},
     {"GET", "/v1/models", 0, .show = serve_show_models, .content_type = JSON},
+    {"GET", "/v1/models/", SERVE_OF_MODEL, .show = serve_show_model, .content_type = JSON},
     {"POST", "/infill", 0, .read = serve_read_infill},
     {"POST", "/v1/chat/completions", 0, .read = serve_read_chat},
     {"POST", "/v1/completions", 0, .read = serve_read_completion},
@@ -24,7 +25,8 @@ const struct serve_route *serve_route_find(const char *method, const char *path,
 {
     *allowed = NULL;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        if (strcmp(routes[i].path, path) != 0)
+        bool is_prefix = routes[i].flags & SERVE_OF_MODEL;
+        if (is_prefix ? strncmp(routes[i].path, path, strlen(routes[i].path)) != 0 : strcmp(routes[i].path, path) != 0)
             continue;
         bool is_get = strcmp(routes[i].method, "GET") == 0;
         *allowed = is_get ? "GET, HEAD" : "POST";

@@ -46,10 +46,12 @@ static enum status read_biases(const cJSON *body, int32_t n_vocab, struct serve_
     {
         char *end;
         long id = strtol(node->string, &end, 10);
-        if (*node->string < '0' || *node->string > '9' || *end || id >= n_vocab)
-            return error_set(error, STATUS_ARGUMENT, "logit_bias: \"%.40s\" is no token of this model", node->string);
+        if (*node->string < '0' || *node->string > '9' || *end)
+            return error_set(error, STATUS_ARGUMENT, "logit_bias: \"%.40s\" is no token", node->string);
         if (!cJSON_IsNumber(node) || fabs(node->valuedouble) > 100)
             return error_set(error, STATUS_ARGUMENT, "logit_bias: each is a number from -100 to 100");
+        if (id >= n_vocab)
+            continue; /* of another model: it can't come anyway */
         task->biases[n].id = (int32_t)id;
         task->biases[n++].bias = node->valuedouble <= -100 ? -INFINITY : (float)node->valuedouble;
     }
@@ -79,14 +81,18 @@ static enum status read_float(const cJSON *body, const char *key, double minimum
     return status;
 }
 
-enum status serve_read_sampling(struct serve *serve, const cJSON *body, struct serve_job *job, struct error *error)
+enum status serve_read_sampling(struct serve *serve, const cJSON *body, struct serve_job *job, size_t *n_choices,
+                                struct error *error)
 {
     struct serve_task *task = &job->task;
     struct sampler_options *sampling = &task->sampling;
     int64_t seed = -1, n = 1, top_k;
+    const char *model = NULL;
     *sampling = settings_sampler(serve->context->settings);
     top_k = sampling->top_k;
-    enum status status = read_float(body, "temperature", 0, 100, &sampling->temperature, error);
+    enum status status = json_get_text(body, "model", &model, error); /* whatever it says: there is one */
+    if (status == STATUS_OK)
+        status = read_float(body, "temperature", 0, 100, &sampling->temperature, error);
     if (status == STATUS_OK)
         status = read_float(body, "top_p", 0, 1, &sampling->top_p, error);
     if (status == STATUS_OK)
@@ -100,9 +106,10 @@ enum status serve_read_sampling(struct serve *serve, const cJSON *body, struct s
     if (status == STATUS_OK)
         status = json_get_integer(body, "top_k", 0, 1 << 20, &top_k, error);
     if (status == STATUS_OK)
-        status = json_get_integer(body, "seed", -1, (int64_t)1 << 53, &seed, error);
+        status = json_get_integer(body, "seed", -1, ((int64_t)1 << 53) - 1, &seed, error);
     if (status == STATUS_OK)
-        status = json_get_integer(body, "n", 1, 1, &n, error);
+        status = json_get_integer(body, "n", 1, SERVE_N_MAX, &n, error);
+    *n_choices = (size_t)n;
     sampling->top_k = (int32_t)top_k;
     if (seed >= 0)
         sampling->seed = (uint64_t)seed;
@@ -117,11 +124,21 @@ enum status serve_read_sampling(struct serve *serve, const cJSON *body, struct s
 
 enum status serve_check_room(const struct serve *serve, const struct serve_job *job, struct error *error)
 {
-    size_t n = job->task.prompt.n, n_ctx = (size_t)serve->n_ctx;
-    if (n == 0)
-        return error_set(error, STATUS_ARGUMENT, "the prompt is empty, and this model has no token to begin with");
-    if (n >= n_ctx)
-        return error_set(error, STATUS_RANGE, "the prompt has %zu tokens, the context holds %zu (fathom serve -c)", n,
-                         n_ctx);
+    size_t n_ctx = (size_t)serve->n_ctx;
+    for (size_t i = 0; i < job->task.n_prompts; i++) {
+        size_t n = job->task.prompts[i].n;
+        if (n == 0)
+            return error_set(error, STATUS_ARGUMENT, "the prompt is empty, and this model has no token to begin with");
+        if (n >= n_ctx)
+            return error_set(error, STATUS_RANGE, "the prompt has %zu tokens, the context holds %zu (fathom serve -c)",
+                             n, n_ctx);
+    }
     return STATUS_OK;
+}
+
+int64_t serve_limit_tokens(const struct serve *serve, int64_t n_asked)
+{
+    const struct settings *settings = serve->context->settings;
+    int64_t most = settings->max_tokens;
+    return most >= 0 && (n_asked < 0 || n_asked > most) ? most : n_asked;
 }

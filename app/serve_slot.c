@@ -29,19 +29,19 @@ struct serve_slot *serve_slot_take(struct serve_slot *slots, size_t n_slots, con
     for (size_t i = 0; i < n_slots; i++) {
         struct serve_slot *slot = &slots[i];
         size_t n = serve_slot_common(slot, prompt);
-        if (!best || n > n_best || (n == n_best && best->job && !slot->job)) {
+        if (!best || n > n_best || (n == n_best && best->choice && !slot->choice)) {
             best = slot;
             n_best = n;
         }
         /* An empty one first, then the one that nobody came back to for the longest time. */
-        if (!slot->job && (!target || (held(slot) == 0 && held(target) > 0) ||
-                           (slot->last_used < target->last_used && (held(slot) == 0) == (held(target) == 0))))
+        if (!slot->choice && (!target || (held(slot) == 0 && held(target) > 0) ||
+                              (slot->last_used < target->last_used && (held(slot) == 0) == (held(target) == 0))))
             target = slot;
     }
     if (!target)
         return NULL;
     /* Most of what it holds is of use: nothing is lost by going on in the same place. */
-    if (!best->job && n_best >= held(best) / 2)
+    if (!best->choice && n_best >= held(best) / 2)
         return best;
     if (n_best >= FORK_LEAST && best != target) {
         struct session *fork;
@@ -55,7 +55,7 @@ struct serve_slot *serve_slot_take(struct serve_slot *slots, size_t n_slots, con
 
 enum status serve_slot_read(struct serve_slot *slot, size_t n, bool *is_read, struct error *error)
 {
-    const struct tokens *prompt = &slot->job->task.prompt;
+    const struct tokens *prompt = slot->choice->prompt;
     size_t end = serve_slot_common(slot, prompt) + n;
     struct sync_report report;
     if (end > prompt->n)

@@ -7,7 +7,7 @@
 
 struct serve_slot {
     struct session *session;
-    struct serve_job *job; /* NULL: free */
+    struct serve_choice *choice; /* NULL: free; its job is held */
     struct serve_answer *answer;
     enum serve_slot_state state;
     uint64_t last_used; /* counts requests, not time */
@@ -21,7 +21,7 @@ size_t serve_slot_common(const struct serve_slot *slot, const struct tokens *pro
 /* The free slot for the prompt, its session made to hold as much of the prompt's beginning as any has; NULL: none is free. */
 struct serve_slot *serve_slot_take(struct serve_slot *slots, size_t n_slots, const struct tokens *prompt);
 
-/* Reads at most n tokens more of the job's prompt.  *is_read: that was the last of it. */
+/* Reads at most n tokens more of the choice's prompt.  *is_read: that was the last of it. */
 enum status serve_slot_read(struct serve_slot *slot, size_t n, bool *is_read, struct error *error);
 
 #endif

@@ -89,16 +89,23 @@ void serve_show_metrics(struct serve *serve, struct buffer *out)
     metric(out, "uptime_seconds", "gauge", "Since the server began.", (double)(clock_now_ns() - serve->began) / 1e9);
 }
 
-void serve_show_models(struct serve *serve, struct buffer *out)
+void serve_show_model(struct serve *serve, struct buffer *out)
 {
     const struct model_info *info = engine_info(serve->engine);
-    buffer_append_text(out, "{\"object\":\"list\",\"data\":[{\"id\":");
+    buffer_append_text(out, "{\"id\":");
     append_text(out, info->name);
     buffer_printf(out,
                   ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"fathom\",\"meta\":{\"n_params\":%llu,"
-                  "\"n_vocab\":%d,\"n_ctx\":%d,\"n_ctx_train\":%d,\"size\":%llu}}]}",
+                  "\"n_vocab\":%d,\"n_ctx\":%d,\"n_ctx_train\":%d,\"size\":%llu}}",
                   (long long)time(NULL), (unsigned long long)info->n_params, info->n_vocab, serve->n_ctx,
                   info->n_ctx_train, (unsigned long long)info->n_bytes);
+}
+
+void serve_show_models(struct serve *serve, struct buffer *out)
+{
+    buffer_append_text(out, "{\"object\":\"list\",\"data\":[");
+    serve_show_model(serve, out);
+    buffer_append_text(out, "]}");
 }
 
 void serve_show_openapi(struct serve *serve, struct buffer *out)

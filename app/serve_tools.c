@@ -63,35 +63,51 @@ static bool is_tool_name(const char *name)
     return n > 0 && n <= 64 && strspn(name, allowed) == n;
 }
 
+/* Arguments as a model wrote them once: JSON, or else whatever they are, as a text. */
+static enum status spell_arguments(const char *arguments, struct buffer *out, struct error *error)
+{
+    cJSON *parsed = NULL;
+    if (json_read(arguments, strlen(arguments), &parsed, NULL) != STATUS_OK)
+        parsed = cJSON_CreateString(arguments);
+    if (!parsed)
+        return error_set(error, STATUS_MEMORY, "out of memory");
+    enum status status = print_spaced(parsed, out, error);
+    cJSON_Delete(parsed);
+    return status;
+}
+
 enum status tool_style_write_calls(const struct tool_style *style, const cJSON *calls, struct buffer *content,
                                    struct error *error)
 {
     const cJSON *call;
     bool is_first = true;
-    if (content->size && style->close)
+    if (content->size && style->close && calls->child)
         buffer_append_byte(content, '\n');
     cJSON_ArrayForEach(call, calls)
     {
-        const cJSON *function = json_field(call, "function");
-        const char *name = NULL, *arguments = "{}";
-        cJSON *parsed;
-        if (!cJSON_IsObject(function))
-            return error_set(error, STATUS_ARGUMENT, "tool_calls: each has a function");
-        enum status status = json_get_text(function, "name", &name, error);
+        const cJSON *function = NULL;
+        const char *name = NULL, *arguments = "{}", *type = "function", *id = NULL;
+        struct buffer spelled = {0};
+        enum status status = cJSON_IsObject(call) ? json_get_object(call, "function", &function, error) : STATUS_OK;
+        if (status == STATUS_OK && !function)
+            status = error_set(error, STATUS_ARGUMENT, "tool_calls: each has a function");
+        if (status == STATUS_OK)
+            status = json_get_text(call, "id", &id, error);
+        if (status == STATUS_OK)
+            status = json_get_text(call, "type", &type, error);
+        if (status == STATUS_OK)
+            status = json_get_text(function, "name", &name, error);
         if (status == STATUS_OK)
             status = json_get_text(function, "arguments", &arguments, error);
-        if (status == STATUS_OK && (!name || !is_tool_name(name)))
+        if (status == STATUS_OK && (!name || !is_tool_name(name) || strcmp(type, "function") != 0))
             status = error_set(error, STATUS_ARGUMENT, "tool_calls: a function has a name of letters and digits");
-        if (status != STATUS_OK)
-            return status;
-        struct buffer spaced = {0};
-        if (json_read(arguments, strlen(arguments), &parsed, error) != STATUS_OK)
-            return error_set(error, STATUS_ARGUMENT, "tool_calls: the arguments are no JSON");
-        status = print_spaced(parsed, &spaced, error);
-        cJSON_Delete(parsed);
-        buffer_append_text(content, is_first ? style->call_open : style->call_between);
-        write_call(style, name, buffer_text(&spaced), content);
-        buffer_deinit(&spaced);
+        if (status == STATUS_OK)
+            status = spell_arguments(arguments, &spelled, error);
+        if (status == STATUS_OK) {
+            buffer_append_text(content, is_first ? style->call_open : style->call_between);
+            write_call(style, name, buffer_text(&spelled), content);
+        }
+        buffer_deinit(&spelled);
         if (status != STATUS_OK)
             return status;
         is_first = false;
@@ -166,37 +182,52 @@ const struct tool *serve_tools_find(const struct serve_tools *tools, const char 
     return NULL;
 }
 
-static enum status read_choice(const cJSON *request, struct serve_tools *tools, bool *is_none, struct error *error)
+struct choice {
+    bool is_none, must_call;
+    const char *name; /* of the one that must be called */
+};
+
+static enum status read_choice(const cJSON *request, struct choice *out, struct error *error)
 {
     const cJSON *choice = json_field(request, "tool_choice");
-    const char *name = NULL;
-    *is_none = false;
     if (!choice)
         return STATUS_OK;
     if (cJSON_IsString(choice)) {
-        *is_none = strcmp(choice->valuestring, "none") == 0;
-        tools->must_call = strcmp(choice->valuestring, "required") == 0;
-        if (*is_none || tools->must_call || strcmp(choice->valuestring, "auto") == 0)
+        out->is_none = strcmp(choice->valuestring, "none") == 0;
+        out->must_call = strcmp(choice->valuestring, "required") == 0;
+        if (out->is_none || out->must_call || strcmp(choice->valuestring, "auto") == 0)
             return STATUS_OK;
     } else if (cJSON_IsObject(choice)) {
+        const char *type = cJSON_GetStringValue(json_field(choice, "type"));
         const cJSON *function = json_field(choice, "function");
-        if (cJSON_IsObject(function) && json_get_text(function, "name", &name, error) == STATUS_OK && name) {
-            tools->must_call = true;
-            tools->chosen = serve_tools_find(tools, name);
-            if (tools->chosen)
-                return STATUS_OK;
-            return error_set(error, STATUS_ARGUMENT, "tool_choice: there is no such tool");
-        }
+        out->name = cJSON_IsObject(function) ? cJSON_GetStringValue(json_field(function, "name")) : NULL;
+        out->must_call = true;
+        if (type && strcmp(type, "function") == 0 && out->name)
+            return STATUS_OK;
     }
     return error_set(error, STATUS_ARGUMENT,
                      "tool_choice: must be \"none\", \"auto\", \"required\", or name a function");
+}
+
+/* What was chosen, of the tools that there are. */
+static enum status choose(struct serve_tools *tools, const struct choice *choice, struct error *error)
+{
+    tools->must_call = choice->must_call;
+    if (choice->name)
+        tools->chosen = serve_tools_find(tools, choice->name);
+    if (choice->name && !tools->chosen)
+        return error_set(error, STATUS_ARGUMENT, "tool_choice: there is no such tool");
+    if (tools->must_call && tools->n == 1)
+        tools->chosen = tools->items;
+    return STATUS_OK;
 }
 
 enum status serve_tools_read(const cJSON *request, const struct tool_style *style, struct serve_tools **out,
                              struct error *error)
 {
     const cJSON *list = NULL, *node;
-    bool is_parallel = true, is_none = false;
+    struct choice choice = {0};
+    bool is_parallel = true;
     *out = NULL;
     enum status status = json_get_array(request, "tools", &list, error);
     if (status == STATUS_OK)
@@ -204,6 +235,10 @@ enum status serve_tools_read(const cJSON *request, const struct tool_style *styl
     int n = list ? cJSON_GetArraySize(list) : 0;
     if (status == STATUS_OK && n > TOOLS_MAX)
         status = error_set(error, STATUS_ARGUMENT, "tools: at most %d", (int)TOOLS_MAX);
+    if (status == STATUS_OK)
+        status = read_choice(request, &choice, error);
+    if (status == STATUS_OK && n == 0 && choice.must_call)
+        status = error_set(error, STATUS_ARGUMENT, "tool_choice: there are no tools");
     if (status != STATUS_OK || n == 0)
         return status;
     struct serve_tools *tools = calloc(1, sizeof *tools);
@@ -217,10 +252,8 @@ enum status serve_tools_read(const cJSON *request, const struct tool_style *styl
         if (serve_tools_find(tools, tools->items[i].name) != &tools->items[i])
             status = error_set(error, STATUS_ARGUMENT, "tools: two have the same name");
     if (status == STATUS_OK)
-        status = read_choice(request, tools, &is_none, error);
-    if (status == STATUS_OK && tools->must_call && tools->n == 1)
-        tools->chosen = tools->items;
-    if (status != STATUS_OK || is_none)
+        status = choose(tools, &choice, error);
+    if (status != STATUS_OK || choice.is_none)
         serve_tools_free(tools);
     else
         *out = tools;

@@ -45,8 +45,8 @@ void serve_tools_schema(const struct serve_tools *tools, struct buffer *out);
 
 struct serve_calls;
 
-/* tools must outlive it; text and calls go to the job. */
-enum status serve_calls_new(const struct serve_tools *tools, struct serve_job *job, struct serve_calls **out,
+/* tools must outlive it; text and calls go to the choice. */
+enum status serve_calls_new(const struct serve_tools *tools, struct serve_choice *choice, struct serve_calls **out,
                             struct error *error);
 void serve_calls_free(struct serve_calls *calls);
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """How well holes in others' code are filled, and what the context is worth:
 
-    eval_fim.py TOOL MODEL CHANGES OUT.json [--holes N] [--budget N] [--variants LIST] [--kinds LIST]
+    eval_fim.py TOOL MODEL CHANGES OUT.json [--holes N] [--budget N] [--variants LIST] [--kinds LIST] [--packages LIST] [--cold]
 
 TOOL is tests/tools/complete with its folders of grammars and queries behind it, as one word.  CHANGES holds packages as
 tools/fetch.py puts them there.  Of three of them, permissively licensed, the newer release lies in the worktree of a
-repository whose last commit is the older one: what differs is the pending change.
+repository whose last commit is the older one: what differs is the pending change.  The package "." is this repository, as its
+last commit has it.
 
 A hole is cut out of a file; the file is put there without it and indexed anew, so that what stood in the hole is known to
 nobody.  Kinds, as many of each, drawn by a fixed seed:
@@ -21,9 +22,11 @@ with 95 % intervals (bootstrap over holes), and of the differences to "all" thos
   exact       the answer is the hole's text, white space at its end aside
   similarity  1 - edit distance / length of the longer
   names       F1 of identifiers
-  errors      answers with more syntax errors than the truth
+  errors      answers with more syntax errors than the truth; added: with more than the file has without an answer
   overrun     answers that hold the suffix's next line
-  ttft        milliseconds to the first token; read: tokens evaluated for the prompt; next: for one more keystroke
+  ttft        milliseconds to the first token; total: to the end; read: tokens evaluated for the prompt; next: for one more
+              keystroke.  Variants find in the cache what those before them read, unless --cold: so it takes that to compare
+              their times
 
 Exit status 1 where, with the model that can do nothing but copy ("repeat"), context doesn't help lines of kind cross."""
 
@@ -43,7 +46,8 @@ import tempfile
 PACKAGES = ("click", "httpx", "multidict")  # BSD-3-Clause, BSD-3-Clause, Apache-2.0
 KINDS = ("line", "statement", "control", "body", "span", "cross")
 SOURCES = ("definition", "similar", "change", "map")
-MEASURES = ("exact", "similarity", "names", "errors", "overrun", "ttft", "read", "next")
+MEASURES = ("exact", "similarity", "names", "errors", "added", "overrun", "ttft", "total", "read", "next")
+WHOLE = ("ttft", "total", "read", "next")  # shown without decimals
 CODE = (".py", ".c", ".h")
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 CONTROL = re.compile(r"^\s*(?:if|elif|while|for)\s+(?P<p>[^:#\"']{3,}):\s*$|^\s*(?:if|while|for|switch) \((?P<c>.{3,})\) ?\{?$")
@@ -197,9 +201,10 @@ def judge(reply, truth, suffix):
         "similarity": 1 - distance(a, b) / longest if longest else 1.0,
         "names": names_f1(answer, truth),
         "errors": float(reply["errors"] > 0),
+        "added": float(reply["added"] > 0),
         "overrun": float(following is not None and following in [line.strip() for line in answer.split("\n")]
                          and following not in [line.strip() for line in truth.split("\n")]),
-        "ttft": reply["ttft_ms"], "read": float(reply["prefilled"]), "next": float(reply["next"]),
+        "ttft": reply["ttft_ms"], "total": reply["total_ms"], "read": float(reply["prefilled"]), "next": float(reply["next"]),
     }
 
 
@@ -228,6 +233,10 @@ class Tool:
 def make_repository(changes, package, root):
     """The older release is committed, the newer one lies there."""
     environment = {**os.environ, "HOME": root, "GIT_CONFIG_NOSYSTEM": "1"}
+    if package == ".":
+        subprocess.run(["git", "clone", "-q", "--no-hardlinks", os.path.dirname(os.path.dirname(os.path.abspath(__file__))), root],
+                       check=True)
+        return
     def git(*words):
         subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@x", *words], cwd=root, env=environment, check=True,
                        capture_output=True)
@@ -255,7 +264,7 @@ def variants_of(words):
 
 
 def run_package(options, package, work, variants, n_each, results):
-    root = os.path.join(work, package)
+    root = os.path.join(work, "this" if package == "." else package)
     make_repository(options.changes, package, root)
     files = read_files(root)
     holes = [hole for hole in draw_holes(package, files, n_each) if hole.kind in options.kinds]
@@ -268,7 +277,7 @@ def run_package(options, package, work, variants, n_each, results):
             out.write(prefix + suffix)
         for name, more in variants.items():
             reply = tool.ask({"path": hole.path, "text": prefix + suffix, "at": hole.begin, "truth": truth,
-                              "typed": truth[:1], "budget": options.budget, **more})
+                              "typed": truth[:1], "budget": options.budget, "cold": options.cold, **more})
             results.append({"package": package, "path": hole.path, "kind": hole.kind, "begin": hole.begin, "truth": truth,
                             "variant": name, "text": reply["text"], "stop": reply["stop"],
                             "sources": sorted({piece["source"] for piece in reply["context"]}),
@@ -320,9 +329,9 @@ def print_summary(summary, variants, n):
     def cell(triple, digits=3):
         return f"{triple[0]:.{digits}f} ±{(triple[2] - triple[1]) / 2:.{digits}f}"
     print(f"\n{n} holes")
-    print(f"{'':12}" + "".join(f"{m:>15}" for m in MEASURES))
+    print(f"{'':12}" + "".join(f"{m:>14}" for m in MEASURES))
     for variant in variants:
-        print(f"{variant:12}" + "".join(f"{cell(summary['means'][variant][m], 0 if m in ('ttft', 'read', 'next') else 3):>15}"
+        print(f"{variant:12}" + "".join(f"{cell(summary['means'][variant][m], 0 if m in WHOLE else 3):>14}"
                                         for m in MEASURES))
     print("\nedit similarity by kind")
     print(f"{'':12}" + "".join(f"{variant:>15}" for variant in variants))
@@ -343,19 +352,22 @@ def main():
     parser.add_argument("--budget", type=int, default=2048)
     parser.add_argument("--variants", default="all,none," + ",".join("-" + source for source in SOURCES) + ",greedy")
     parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--packages", default=",".join(PACKAGES))
+    parser.add_argument("--cold", action="store_true")
     options = parser.parse_args()
     options.tool = " ".join(os.path.abspath(word) for word in options.tool.split())
     options.model = os.path.abspath(options.model)
     options.kinds = options.kinds.split(",")
+    options.packages = options.packages.split(",")
     variants = variants_of(options.variants.split(","))
     results = []
-    n_each = -(-options.holes // (len(PACKAGES) * len(options.kinds)))
+    n_each = -(-options.holes // (len(options.packages) * len(options.kinds)))
     with tempfile.TemporaryDirectory(prefix="fathom-fim-") as work:
-        for package in PACKAGES:
+        for package in options.packages:
             run_package(options, package, os.path.realpath(work), variants, n_each, results)
     summary = summarise(results, variants)
     with open(options.out, "w", encoding="utf-8") as file:
-        json.dump({"model": os.path.basename(options.model), "budget": options.budget, "seed": SEED, "packages": PACKAGES,
+        json.dump({"model": os.path.basename(options.model), "budget": options.budget, "seed": SEED, "packages": options.packages,
                    **summary, "holes": results}, file, indent=1)
     print_summary(summary, variants, len(results) // len(variants))
     gains = summary["differences"].get("none", {}).get("cross")

@@ -24,9 +24,9 @@ PATIENCE = 120 * SLOWNESS
 
 
 class Server:
-    def __init__(self, *options, listen="127.0.0.1:0"):
+    def __init__(self, *options, listen="127.0.0.1:0", model=None):
         env = dict(os.environ, XDG_CACHE_HOME=os.path.join(ROOT, "cache"))
-        self.process = subprocess.Popen([PROGRAM, "serve", "-m", MODEL, "-c", "2048", "--listen", listen, *options],
+        self.process = subprocess.Popen([PROGRAM, "serve", "-m", model or MODEL, "-c", "2048", "--listen", listen, *options],
                                         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=env)
         line = self.process.stderr.readline().decode()
         assert "listening at" in line, line
@@ -114,6 +114,7 @@ def test_state(server):
     api = json.loads(server.ask("GET", "/openapi.json")[2])
     for path in ("/infill", "/v1/chat/completions", "/tokenize", "/metrics"):
         assert path in api["paths"]
+    assert api["components"]["schemas"]["Token"]["maximum"] == 49151
     assert server.ask("HEAD", "/health")[0] == 200
     assert server.metric("http_requests_total") >= 6
 
@@ -168,6 +169,29 @@ def test_completion(server):
     streamed = events(server.ask("POST", "/v1/completions", dict(body, stream=True))[2])
     assert "".join(part["choices"][0]["text"] for part in streamed) == text
     server.fails("/v1/completions", dict(body, suffix="}"), 501)
+
+
+def test_choices(server):
+    """Several answers, to several prompts: each is what it would be alone, and its prompt is read once."""
+    body = {"prompt": "Once upon a time there was a", "max_tokens": 6, "temperature": 0}
+    one = server.post("/v1/completions", body)
+    many = server.post("/v1/completions", dict(body, n=7, prompt=[body["prompt"], "int main("]))
+    assert [choice["index"] for choice in many["choices"]] == list(range(14))
+    assert {choice["text"] for choice in many["choices"][:7]} == {one["choices"][0]["text"]}
+    assert many["usage"]["completion_tokens"] == 14 * 6
+    read = server.metric("prompt_tokens_total")
+    text = "The weather in the north of the country was rather cold, and so "
+    asked = server.post("/v1/completions", dict(body, prompt=text * 8, n=4, temperature=1.5, seed=1))
+    assert len({choice["text"] for choice in asked["choices"]}) > 1
+    assert server.metric("prompt_tokens_total") - read <= asked["usage"]["prompt_tokens"] + 3
+    parts = events(server.ask("POST", "/v1/completions", dict(body, n=3, stream=True))[2])
+    assert sorted(c["index"] for p in parts for c in p["choices"] if c["finish_reason"]) == [0, 1, 2]
+    for i in range(3):
+        text = "".join(c["text"] for p in parts for c in p["choices"] if c["index"] == i)
+        assert text == one["choices"][0]["text"]
+    for wrong in (dict(body, n=0), dict(body, n=33, prompt=["a", "b"]), dict(body, best_of=3), dict(body, prompt=[]),
+                  dict(body, prompt=["a", 5]), dict(body, prompt=["a", None])):
+        server.fails("/v1/completions", wrong, 400)
 
 
 def test_schema(server):
@@ -244,7 +268,7 @@ def test_infill(server):
 
 def test_faults(server):
     for path, body in (("/v1/chat/completions", {}), ("/v1/chat/completions", {"messages": []}),
-                       ("/v1/chat/completions", chat("a", temperature="hot")), ("/v1/chat/completions", dict(chat("a"), n=2)),
+                       ("/v1/chat/completions", chat("a", temperature="hot")), ("/v1/chat/completions", dict(chat("a"), n=65)),
                        ("/v1/chat/completions", {"messages": [{"role": "king", "content": "a"}]}),
                        ("/v1/chat/completions", chat("a", stop=[""])), ("/v1/completions", {"prompt": [1, -1]}),
                        ("/v1/completions", {"prompt": 5}), ("/tokenize", {}), ("/detokenize", {"tokens": [1e9]}),

@@ -2,7 +2,8 @@
 
 model puts the default model into FOLDER; where a folder ELSEWHERE holds it already, it is copied from there.  grammars
 puts the grammars there; with "again" as ELSEWHERE, one failure is enough for an hour.  data puts the tests' files below
-FOLDER.  changes puts successive releases of packages there, as PACKAGE/old and PACKAGE/new.
+FOLDER.  changes puts successive releases of packages there, as PACKAGE/old and PACKAGE/new.  clients makes FOLDER a virtual
+environment of Python with the packages that the server is asked by.
 Everything is checked by SHA-256 before it is used, and appears under its name only once it is whole.  Stamps in build/stamps
 save the second look.  What is said goes to stderr.
 """
@@ -257,6 +258,28 @@ def unpack_whole(archive, folder):
                 shutil.copyfileobj(tar.extractfile(member), out)
 
 
+def fetch_clients(rows, folder):
+    """A virtual environment of the pinned wheels and nothing else, which comes into being whole."""
+    pins = "".join(f"{name}=={version} " + " ".join("--hash=sha256:" + each for each in hashes) + "\n" for name, version, *hashes in rows["client"])
+    stamp = "clients-" + hashlib.sha256(os.path.abspath(folder).encode()).hexdigest()[:16]
+    if stamp_matches(stamp, pins + sys.version) and os.path.isdir(folder):
+        return
+    say(f"fetching {len(rows['client'])} packages of clients into {folder}")
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=BUILD) as work:
+        with open(os.path.join(work, "pinned.txt"), "w", encoding="utf-8") as file:
+            file.write(pins)
+        command = [sys.executable, "-m", "pip", "--python", os.path.join(folder, "bin", "python"), "install", "--quiet"]
+        command += ["--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", file.name]
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", check=False)
+    if result.returncode:
+        lines = [line[7:] for line in (result.stdout + result.stderr).splitlines() if line.startswith("ERROR: ")]
+        shutil.rmtree(folder, ignore_errors=True)
+        raise FetchError("pip could not install them" + (f" ({lines[-1]})" if lines else ""))
+    stamp_write(stamp, pins + sys.version)
+
+
 def unpack(archive, folder, rows):
     """The archive's plain files that a row's pattern takes, into the row's folder, without their paths."""
     with tarfile.open(archive) as tar:
@@ -281,18 +304,21 @@ def main(arguments):
             fetch_grammars(rows, folder, elsewhere)
         elif what == "changes":
             fetch_changes(rows, folder)
+        elif what == "clients":
+            fetch_clients(rows, folder)
         else:
             fetch_data(rows, folder)
     except KeyboardInterrupt:
         return 130
-    except (FetchError, OSError, zipfile.BadZipFile, tarfile.TarError) as error:
-        remedy = f"run `make {'eval-search' if what == 'changes' else 'test'}` again with a network"
+    except (FetchError, OSError, subprocess.SubprocessError, zipfile.BadZipFile, tarfile.TarError) as error:
+        again = {"changes": "eval-search", "clients": "check-openai"}.get(what, "test")
+        remedy = f"run `make {again}` again with a network"
         if what == "grammars":
             remedy = "until `make grammars` is run with a network, code is indexed as plain text"
         if what == "model":
             _, member, _, sha256 = rows["model"][0]
             remedy = f"run `make model` with a network, or put {os.path.basename(member)} there by hand: SHA-256 {sha256}"
-        wanted = {"model": "default model", "grammars": "grammars", "changes": "releases"}.get(what, "test data")
+        wanted = {"model": "default model", "grammars": "grammars", "changes": "releases", "clients": "clients"}.get(what, "test data")
         say(f"no {wanted} in {folder}: {error} ({remedy})")
         return 3
     return 0

@@ -2,9 +2,9 @@
  *
  *     complete MODEL ROOT CACHE GRAMMARS QUERIES < requests > replies
  *
- * A request is a line of JSON: {"path", "text", "at", "truth", "typed", "sources", "budget", "form", "plain", "predict"}.
+ * A request is a line of JSON: {"path", "text", "at", "truth", "typed", "sources", "budget", "form", "plain", "predict", "cold"}.
  * The file of that path, below ROOT, must be as the text is: the index is brought up to date first, so that nothing of what
- * once stood at the hole is known.  The reply tells the answer, what it cost, the syntax errors that it has more than the truth, and as
+ * once stood at the hole is known.  The reply tells the answer, what it cost, the syntax errors that it has more than the truth and more than nothing ("added"), and as
  * "next" how many tokens are read when another keystroke ("typed", of the truth) follows. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +142,16 @@ static size_t type_on(struct tool *tool, const struct request *request)
     return n;
 }
 
+/* Nothing that was read for an earlier request is of use any more. */
+static void forget(struct tool *tool, const struct tokens *prompt)
+{
+    struct session *session = completer_session(tool->completer);
+    struct sync_report report;
+    struct error error = {0};
+    if (prompt->n && session_sync(session, prompt->ids + prompt->n - 1, 1, &report, &error))
+        fail("forgetting", &error);
+}
+
 static void answer(struct tool *tool, const struct request *request)
 {
     struct slice prefix, suffix;
@@ -156,14 +166,17 @@ static void answer(struct tool *tool, const struct request *request)
     complete(tool, request, request->text, request->at, false, syntax, &gathered, &result);
     const struct buffer *way = result.n_ways ? &result.ways[0].text : NULL;
     struct slice text = {way ? buffer_text(way) : "", way ? way->size : 0};
-    long broken = 0;
-    if (syntax)
-        broken = syntax->errors(syntax->context, text.data, text.size) -
-                 syntax->errors(syntax->context, request->truth.data, request->truth.size);
+    long broken = 0, added = 0;
+    if (syntax) {
+        long errors = syntax->errors(syntax->context, text.data, text.size);
+        broken = errors - syntax->errors(syntax->context, request->truth.data, request->truth.size);
+        added = errors - syntax->errors(syntax->context, "", 0);
+    }
     cJSON *reply = cJSON_CreateObject();
     json_add(reply, "text", json_text(text.data, text.size));
     json_add_text(reply, "stop", result.n_ways ? fim_stop_name(result.ways[0].stop) : "eot");
-    json_add_integer(reply, "errors", syntax ? broken : 0);
+    json_add_integer(reply, "errors", broken);
+    json_add_integer(reply, "added", added);
     json_add_integer(reply, "prompt", (int64_t)result.prompt->tokens.n);
     json_add_integer(reply, "prefilled", (int64_t)result.n_prefilled);
     json_add_integer(reply, "decoded", (int64_t)result.n_decoded);
@@ -171,6 +184,8 @@ static void answer(struct tool *tool, const struct request *request)
     json_add_real(reply, "total_ms", result.total_ms, 3);
     json_add(reply, "context", context_list_json(result.prompt));
     json_add_integer(reply, "next", (int64_t)type_on(tool, request));
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(request->json, "cold")))
+        forget(tool, &result.prompt->tokens);
     output_json(&tool->out, reply);
     output_flush(&tool->out);
     complete_result_deinit(&result);
