@@ -155,10 +155,12 @@ static bool write_all(int fd, struct slice bytes)
     return true;
 }
 
-/* Where permissions are known they are set: a file is restored or edited, and readable then.  One that git brings gets what
+/* Of a file that only goes, an empty one, which keeps the name.  Where permissions are known they are set: a file is restored or edited, and readable then.  One that git brings gets what
  * git would give it. */
 static bool make_spare(struct stage_swap *swap, const struct journal_file *to, struct slice bytes)
 {
+    if (!swap->has_new)
+        bytes.size = 0;
     if (S_ISLNK(to->mode)) {
         char *target = strndup(bytes.data, bytes.size);
         swap->has_spare = target && symlinkat(target, swap->spare_fd, swap->spare) == 0;
@@ -212,10 +214,7 @@ enum status stage_swap_prepare(struct repo *repo, const char *path, const struct
     }
     for (unsigned i = 0; ok && !swap->has_spare; i++) {
         snprintf(swap->spare, sizeof swap->spare, ".fathom-file.%ld.%u", (long)getpid(), i);
-        if (swap->has_new)
-            ok = make_spare(swap, to, bytes) || (errno == EEXIST && i < 10000 && !swap->has_spare);
-        else if (faccessat(swap->spare_fd, swap->spare, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
-            break;
+        ok = make_spare(swap, to, bytes) || (errno == EEXIST && i < 10000 && !swap->has_spare);
     }
     if (ok) {
         *out = swap;

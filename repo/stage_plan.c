@@ -231,6 +231,16 @@ static enum status plan_add(struct plan *plan, const struct item *item)
     return status ? status : change_entry(plan, item->path, &now, &after);
 }
 
+/* The file that was renamed away comes back. */
+static enum status bring_source(struct plan *plan, const struct diff_side *old)
+{
+    struct journal_entry now, source = entry_of(old);
+    enum status status = expect_entry(plan, old->path, &nothing, &now);
+    if (!status)
+        status = expect_head(plan, old->path, old);
+    return status ? status : change_entry(plan, old->path, &now, &source);
+}
+
 static enum status plan_remove(struct plan *plan, const struct item *item)
 {
     struct journal_entry now, after = {0};
@@ -245,13 +255,13 @@ static enum status plan_remove(struct plan *plan, const struct item *item)
         status = change_entry(plan, item->path, &now, &after);
         if (status || item->status == DIFF_COPIED)
             return status;
-        struct journal_entry source = entry_of(old);
-        status = expect_entry(plan, old->path, &nothing, &now);
-        return status ? status : change_entry(plan, old->path, &now, &source);
+        return bring_source(plan, old);
     }
     if (item->is_all && !plan->selection->is_edited) {
         after = entry_of(old);
-        return change_entry(plan, item->path, &now, &after);
+        status = change_entry(plan, item->path, &now, &after);
+        bool is_moved = item->is_pair && item->of->status == DIFF_RENAMED; /* and its old name was another's */
+        return status || !is_moved ? status : bring_source(plan, &item->of->old);
     }
     status = read_base(plan, item, item->new);
     after.mode = item->has_mode || !item->new->mode ? old->mode : item->new->mode;
@@ -429,7 +439,7 @@ static size_t take_item(const struct selection *selection, size_t i, struct item
     const struct diff *diff = selection->diff;
     const struct diff_file *file = &diff->files[i], *next = i + 1 < diff->n_files ? file + 1 : NULL;
     enum selection_extent extent = selection_of_file(selection, i);
-    bool is_pair = next && file->status == DIFF_DELETED && next->status == DIFF_ADDED &&
+    bool is_pair = next && file->status == DIFF_DELETED && next->status != DIFF_DELETED &&
                    strcmp(file->old.path, next->new.path) == 0;
     if (is_pair) {
         enum selection_extent other = selection_of_file(selection, i + 1);
