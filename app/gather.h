@@ -68,4 +68,7 @@ void gathered_deinit(struct gathered *gathered);
  * prefix_line; budget and form are the caller's. */
 void gathered_request(const struct gathered *gathered, const struct gather_request *request, struct fim_request *out);
 
+/* The bytes of a text's lines [line, end_line], counted from 1, as far as they are there. */
+struct slice gather_slice_lines(struct slice text, uint32_t line, uint32_t end_line);
+
 #endif

@@ -63,8 +63,6 @@ const struct gather_file *gather_read(struct gathering *gathering, const char *p
 struct span gather_lines(struct slice text, struct span span);
 /* The line (1-based) of a byte. */
 uint32_t gather_line_of(struct slice text, size_t at);
-/* The bytes of lines [line, end_line], as far as they are there. */
-struct slice gather_slice_lines(struct slice text, uint32_t line, uint32_t end_line);
 
 bool gather_is_word_byte(char c);
 /* Whether path is that of the request's file. */

@@ -82,6 +82,13 @@ enum option_id {
     OPTION_REVOKE,
     OPTION_WATCH,
     OPTION_REPO,
+    OPTION_STAGED,
+    OPTION_WORKTREE,
+    OPTION_SARIF,
+    OPTION_FAIL_ON,
+    OPTION_DISMISS,
+    OPTION_UNUSUAL,
+    OPTION_ONLY,
     OPTION_LIMIT, /* number of rows */
 };
 
@@ -141,6 +148,8 @@ enum setting_draft { DRAFT_AUTO, DRAFT_OFF };
 enum setting_color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 enum setting_theme { SETTING_THEME_AUTO, SETTING_THEME_TERMINAL, SETTING_THEME_DARK, SETTING_THEME_LIGHT };
 enum setting_fim { FIM_FORM_AUTO, FIM_FORM_PLAIN, FIM_FORM_SEEDED };
+enum setting_fail_on { FAIL_ON_NEVER, FAIL_ON_CRITICAL, FAIL_ON_HIGH, FAIL_ON_MEDIUM, FAIL_ON_LOW };
+enum setting_only { REVIEW_ALL, REVIEW_ONLY_FINDINGS, REVIEW_ONLY_UNUSUAL };
 enum setting_format { FORMAT_TEXT, FORMAT_MAN, FORMAT_BASH, FORMAT_ZSH, FORMAT_FISH };
 
 enum setting_origin { ORIGIN_DEFAULT, ORIGIN_CONFIG, ORIGIN_ENVIRONMENT, ORIGIN_COMMAND_LINE };
@@ -227,6 +236,11 @@ struct settings {
     struct text_list cors;    /* origins */
     int64_t slots;
     const char *repo; /* a folder; NULL: none */
+    bool staged, worktree, sarif;
+    int fail_on;         /* enum setting_fail_on */
+    const char *dismiss; /* a finding's id */
+    int64_t unusual;     /* lines */
+    int only;            /* enum setting_only */
 };
 
 const struct option *option_row(enum option_id id);

@@ -90,6 +90,7 @@ struct diff_options {
     bool ignores_space;    /* changes of white space are none */
     bool no_renames;       /* what was renamed or copied is shown as deleted and added */
     uint64_t large;        /* bytes of a file; 0: 8 MiB */
+    const char *index_file; /* another index than the repository's, for DIFF_STAGED; NULL: its own */
     const atomic_bool *cancel;
 };
 

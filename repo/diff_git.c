@@ -318,10 +318,18 @@ static enum status diff_staged(struct source *source)
         status = repo_git_fail(code, "HEAD", source->error);
     strcpy(diff->head, "index");
     git_diff_options options = delta_options();
+    git_index *other = NULL;
+    const char *file = source->options->index_file;
+    if (!status && file) {
+        code = git_index_open(&other, file);
+        status = code ? repo_git_fail(code, file, source->error) : STATUS_OK;
+    }
     if (!status) {
-        code = git_diff_tree_to_index(&theirs, source->repo->git, head, source->repo->index, &options);
+        git_index *index = other ? other : source->repo->index;
+        code = git_diff_tree_to_index(&theirs, source->repo->git, head, index, &options);
         status = code ? repo_git_fail(code, "the index", source->error) : take_deltas(source, theirs);
     }
+    git_index_free(other);
     git_tree_free(head);
     return status;
 }

@@ -103,6 +103,10 @@ void repo_files_deinit(struct repo_files *files);
 enum status repo_read(struct repo *repo, const struct repo_file *file, uint64_t limit, struct buffer *out,
                       struct repo_id *id, enum repo_skip *skip, struct error *error);
 
+/* What a file of that name would be skipped for, and with that content: a secret, generated, minified, binary.  An empty path
+ * asks for the content alone. */
+enum repo_skip repo_skip_of_text(const char *path, size_t path_size, const char *text, size_t size);
+
 /* Paths that differ between HEAD and the worktree (staged or not, untracked too): the pending change, for ranking.
  * Sorted.  A plain folder gives none. */
 enum status repo_changed(struct repo *repo, const atomic_bool *cancel, struct repo_files *out, struct error *error);

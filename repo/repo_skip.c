@@ -247,3 +247,9 @@ enum repo_skip repo_skip_by_content(const char *text, size_t size, bool is_said_
         return REPO_SKIP_GENERATED;
     return is_minified(text, size) ? REPO_SKIP_MINIFIED : REPO_KEEP;
 }
+
+enum repo_skip repo_skip_of_text(const char *path, size_t path_size, const char *text, size_t size)
+{
+    enum repo_skip by_name = repo_skip_by_name(path, path_size);
+    return by_name ? by_name : repo_skip_by_content(text, size, false, false);
+}
