@@ -13,9 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "repo/stage_internal.h"
+
+enum { LEFTOVER_SECONDS = 600 };
 
 struct stage_index {
     char *path, *copy, *lock; /* the index, its copy, index.lock */
@@ -67,6 +70,23 @@ static bool remove_own_lock(const struct stage_index *index)
         closedir(folder);
     free(folder_path);
     return is_removed;
+}
+
+/* Copies of the index and files that were to be exchanged, of a fathom that was ended.  What they hold is in the journal. */
+static void remove_leftovers(const struct repo *repo)
+{
+    DIR *folder = opendir(repo->git_folder);
+    time_t now = time(NULL);
+    for (struct dirent *each; folder && (each = readdir(folder));) {
+        struct stat about;
+        bool is_ours =
+            strncmp(each->d_name, "fathom-index.", 13) == 0 || strncmp(each->d_name, ".fathom-file.", 13) == 0;
+        if (is_ours && fstatat(dirfd(folder), each->d_name, &about, AT_SYMLINK_NOFOLLOW) == 0 &&
+            about.st_ctim.tv_sec < now - LEFTOVER_SECONDS)
+            (void)unlinkat(dirfd(folder), each->d_name, 0);
+    }
+    if (folder)
+        closedir(folder);
 }
 
 /* ---- opening ---- */
@@ -154,6 +174,10 @@ enum status stage_index_open(struct repo *repo, struct stage_index **out, struct
         return error_set(error, STATUS_MEMORY, "out of memory");
     index->copy_fd = -1;
     enum status status = name_files(repo, index, error);
+    if (!status) {
+        (void)remove_own_lock(index);
+        remove_leftovers(repo);
+    }
     if (!status)
         status = read_index(index, &bytes, error);
     if (!status && !index->is_new)

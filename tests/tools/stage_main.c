@@ -9,13 +9,18 @@
  *     print FILE [reverse]               the patch of what is marked
  *     hunk-text HUNK [reverse]           as it goes to an editor
  *     edit HUNK forward|reverse TEXT     what came back: it is the diff now, and marked
- *     add, remove, discard, undo, intend PATH, count, limit BYTES */
+ *     add, remove, discard, undo, intend PATH, count, limit BYTES
+ *     commit FLAGS TEXT                  app/commit.h; flags: a amend, s sign off, n no verify, e empty, fID fixup, - none
+ *     find-fixup                         the commit that the diff mends
+ *     blame FIRST LAST PATH */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/commit.h"
+#include "repo/blame.h"
 #include "repo/stage.h"
 
 struct tool {
@@ -179,11 +184,59 @@ static void intend(struct tool *tool, const char *hex)
     buffer_deinit(&path);
 }
 
+static void commit(struct tool *tool, const char *flags, const char *hex)
+{
+    struct buffer text = {0};
+    struct commit_result result;
+    unhex(hex, &text);
+    const char *fixup = strchr(flags, 'f');
+    struct commit_request request = {.message = {buffer_text(&text), text.size},
+                                     .amend = *flags == 'a',
+                                     .sign_off = *flags == 's',
+                                     .no_verify = *flags == 'n',
+                                     .allow_empty = *flags == 'e',
+                                     .fixup = fixup ? fixup + 1 : NULL};
+    if (commit_run(tool->repo, &request, NULL, &result, &tool->error)) {
+        no(tool);
+    } else {
+        printf("ok %d %s %s ", result.exit_status, *result.id ? result.id : "-",
+               *result.message_path ? result.message_path : "-");
+        print_hex(buffer_text(&result.output), result.output.size);
+        printf("\n");
+    }
+    commit_result_deinit(&result);
+    buffer_deinit(&text);
+}
+
+static void find_fixup(struct tool *tool)
+{
+    char id[41];
+    if (commit_find_fixup(tool->repo, tool->diff, id, &tool->error))
+        no(tool);
+    else
+        printf("ok %s\n", id);
+}
+
+static void blame(struct tool *tool, unsigned first, unsigned last, const char *path)
+{
+    struct blame_line lines[64];
+    if (last - first >= 64 || blame_lines(tool->repo, path, first, last, lines, &tool->error)) {
+        no(tool);
+        return;
+    }
+    printf("ok");
+    for (unsigned i = 0; i <= last - first; i++)
+        printf(" %s:%u", lines[i].id, lines[i].line);
+    printf("\n");
+}
+
 static void obey(struct tool *tool, char *line)
 {
     char word[16] = "", second[32] = "", way[16] = "";
     unsigned a = 0, b = 0, c = 0;
     int at = 0;
+    char flags[64];
+    line[strcspn(line, "\n")] = 0;
     (void)sscanf(line, "%15s %31s", word, second);
     (void)sscanf(line, "%*s %u %u %u", &a, &b, &c);
     if (strcmp(word, "diff") == 0)
@@ -197,6 +250,12 @@ static void obey(struct tool *tool, char *line)
         edit(tool, a, strcmp(way, "reverse") == 0, line + at);
     else if (strcmp(word, "intend") == 0)
         intend(tool, line + strlen("intend "));
+    else if (strcmp(word, "commit") == 0 && sscanf(line, "%*s %63s %n", flags, &at) == 1)
+        commit(tool, flags, line + at);
+    else if (strcmp(word, "find-fixup") == 0)
+        find_fixup(tool);
+    else if (strcmp(word, "blame") == 0 && sscanf(line, "%*s %u %u %n", &a, &b, &at) == 2)
+        blame(tool, a, b, line + at);
     else if (strcmp(word, "count") == 0)
         printf("ok %zu\n", journal_count(tool->journal));
     else if (strcmp(word, "limit") == 0) {

@@ -1,0 +1,32 @@
+/* repo_head: see repo_head.h. */
+#include "repo/repo_head.h"
+
+#include "repo/repo_internal.h"
+
+void repo_head_id(struct repo *repo, char id[41])
+{
+    git_oid oid;
+    id[0] = 0;
+    pthread_mutex_lock(&repo->lock);
+    if (repo->git && git_reference_name_to_id(&oid, repo->git, "HEAD") == 0)
+        git_oid_tostr(id, 41, &oid);
+    pthread_mutex_unlock(&repo->lock);
+}
+
+enum status repo_commit_subject(struct repo *repo, const char *revision, struct buffer *out, struct error *error)
+{
+    git_object *object = NULL, *commit = NULL;
+    pthread_mutex_lock(&repo->lock);
+    int code = git_revparse_single(&object, repo->git, revision);
+    if (!code)
+        code = git_object_peel(&commit, object, GIT_OBJECT_COMMIT);
+    if (!code) {
+        const char *summary = git_commit_summary((git_commit *)commit);
+        buffer_append_text(out, summary ? summary : "");
+    }
+    enum status status = code ? repo_git_fail(code, revision, error) : buffer_status(out, error);
+    git_object_free(object);
+    git_object_free(commit);
+    pthread_mutex_unlock(&repo->lock);
+    return status;
+}

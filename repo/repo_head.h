@@ -1,0 +1,12 @@
+/* repo_head: what is said of commits: their ids and subjects. */
+#ifndef FATHOM_REPO_REPO_HEAD_H
+#define FATHOM_REPO_REPO_HEAD_H
+
+#include "repo/repo.h"
+
+void repo_head_id(struct repo *repo, char id[41]); /* of HEAD's commit; "" where there is none */
+
+/* Appends the first line of a commit's message.  STATUS_NOT_FOUND. */
+enum status repo_commit_subject(struct repo *repo, const char *revision, struct buffer *out, struct error *error);
+
+#endif
