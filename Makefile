@@ -52,7 +52,7 @@ CUDA_OBJECT := $(if $(filter-out 0,$(CUDA)),$(if $(and $(KERNELS),$(NVCC)),$(BUI
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGRAM) $(BUILD)/libfathom.a $(CUDA_OBJECT) # the program, and what it opens when it runs
-tests: all $(TESTS) $(patsubst %,$(BUILD)/tests/tools/%,tags grammar diff stage) $(BUILD)/fathom-scripted
+tests: all $(TESTS) $(patsubst %,$(BUILD)/tests/tools/%,tags grammar diff stage surprise) $(BUILD)/fathom-scripted
 fuzzers: $(FUZZERS)
 
 $(BUILD)/fathom: $(BUILD)/app/main.o $(BUILD)/libfathom.a
@@ -94,7 +94,7 @@ $(BUILD)/.objects: FORCE
 
 # ---- what a person calls ----
 
-.PHONY: run model grammars deps deps-test test data synth bench bench-draft peer check-tags eval-search eval-fim soak check-openai check-schema debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
+.PHONY: run model grammars deps deps-test test data synth bench bench-draft peer check-tags eval-search eval-fim eval-surprise soak check-openai check-schema debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
 AGAIN   = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 MODELS  = "$${XDG_DATA_HOME:-$$HOME/.local/share}/fathom/models"
 DATA    = build/test-data
@@ -143,6 +143,9 @@ eval-fim: data all $(BUILD)/tests/tools/complete # how well holes in others' cod
 	@$(PYTHON) tools/fetch.py changes $(DATA)/changes
 	@$(if $(filter-out repeat,$(MODEL)),,$(PYTHON) tests/make_repeat_model.py $(DATA)/models/SmolLM2-135M-Instruct.Q4_1.gguf $(BUILD)/repeat.gguf)
 	@$(PYTHON) tests/eval_fim.py '$(BUILD)/tests/tools/complete build/lib assets/tags' $(if $(filter-out repeat,$(MODEL)),$(MODEL),$(BUILD)/repeat.gguf) $(DATA)/changes $(BUILD)/eval-fim.json $(ARGS)
+eval-surprise: data $(BUILD)/tests/tools/surprise # whether lines that others' fixes removed are unusual to the default model (ARGS='--fixes 40 -v')
+	@$(PYTHON) tools/fetch.py fixes $(DATA)/fixes
+	@$(PYTHON) tests/eval_surprise.py '$(BUILD)/tests/tools/surprise $(or $(MODEL),$(DATA)/models/SmolLM2-135M-Instruct.Q4_1.gguf)' $(DATA)/fixes $(ARGS)
 soak: data all # 500 clients of the server, half of whom go away, and 100 who don't read
 	@FATHOM_PROGRAM=$(BUILD)/fathom $(PYTHON) tests/test_serve.py soak
 check-openai: data all $(BUILD)/tests/tools/synth # the server, asked by OpenAI's own Python client (ONLY=PART of a check's name)

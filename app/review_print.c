@@ -28,8 +28,11 @@ void review_summary(const struct review_print *print, struct buffer *out)
         buffer_printf(out, "nothing to review: %s", print->nothing);
         return;
     }
-    count(out, result->n_findings, "finding", "findings");
-    if (print->context->settings->only != REVIEW_ONLY_UNUSUAL) {
+    if (print->context->settings->only == REVIEW_ONLY_UNUSUAL) {
+        count(out, result->n_lines, "added line", "added lines");
+        buffer_append_text(out, " weighed");
+    } else {
+        count(out, result->n_findings, "finding", "findings");
         buffer_append_text(out, "; ");
         count(out, result->n_read, "hunk", "hunks");
         buffer_append_text(out, " read");

@@ -28,7 +28,7 @@ MODEL = os.path.abspath(os.environ.get("FATHOM_TEST_MODEL", "missing.gguf"))
 IS_SANITIZED = re.search("[at]san|valgrind", PROGRAM) is not None
 ROOT = tempfile.mkdtemp(prefix="fathom-cli-")
 COMMANDS = ["repl", "complete", "context", "index", "search", "map", "serve", "info", "models", "tokenize", "eval", "perplexity", "bench", "quantize",
-            "config", "trust", "help", "screen"]
+            "config", "trust", "help", "screen", "review", "hook"]
 TESTS = []
 
 

@@ -2,7 +2,7 @@
 
 model puts the default model into FOLDER; where a folder ELSEWHERE holds it already, it is copied from there.  grammars
 puts the grammars there; with "again" as ELSEWHERE, one failure is enough for an hour.  data puts the tests' files below
-FOLDER.  changes puts successive releases of packages there, as PACKAGE/old and PACKAGE/new.  clients makes FOLDER a virtual
+FOLDER.  changes and fixes put successive releases of packages there, as PACKAGE/old and PACKAGE/new.  clients makes FOLDER a virtual
 environment of Python with the packages that the server is asked by.
 Everything is checked by SHA-256 before it is used, and appears under its name only once it is whole.  Stamps in build/stamps
 save the second look.  What is said goes to stderr.
@@ -226,12 +226,12 @@ def move_into(source, folder):
         os.replace(os.path.join(source, name), os.path.join(folder, name))
 
 
-def fetch_changes(rows, folder):
+def fetch_changes(rows, folder, kind="changes"):
     """Each package's two releases, whole, as folder/PACKAGE/old and /new."""
-    for row in rows["changes"]:
+    for row in rows[kind]:
         name, *releases = row
         target = os.path.join(folder, name)
-        stamp = "changes-" + hashlib.sha256(os.path.abspath(target).encode()).hexdigest()[:16]
+        stamp = kind + "-" + hashlib.sha256(os.path.abspath(target).encode()).hexdigest()[:16]
         if stamp_matches(stamp, repr(row)) and os.path.isdir(target):
             continue
         say(f"fetching {name} {releases[0]} and {releases[2]} into {folder}")
@@ -302,8 +302,8 @@ def main(arguments):
             fetch_model(rows, folder, elsewhere)
         elif what == "grammars":
             fetch_grammars(rows, folder, elsewhere)
-        elif what == "changes":
-            fetch_changes(rows, folder)
+        elif what in ("changes", "fixes"):
+            fetch_changes(rows, folder, what)
         elif what == "clients":
             fetch_clients(rows, folder)
         else:
@@ -311,14 +311,14 @@ def main(arguments):
     except KeyboardInterrupt:
         return 130
     except (FetchError, OSError, subprocess.SubprocessError, zipfile.BadZipFile, tarfile.TarError) as error:
-        again = {"changes": "eval-search", "clients": "check-openai"}.get(what, "test")
+        again = {"changes": "eval-search", "fixes": "eval-surprise", "clients": "check-openai"}.get(what, "test")
         remedy = f"run `make {again}` again with a network"
         if what == "grammars":
             remedy = "until `make grammars` is run with a network, code is indexed as plain text"
         if what == "model":
             _, member, _, sha256 = rows["model"][0]
             remedy = f"run `make model` with a network, or put {os.path.basename(member)} there by hand: SHA-256 {sha256}"
-        wanted = {"model": "default model", "grammars": "grammars", "changes": "releases", "clients": "clients"}.get(what, "test data")
+        wanted = {"model": "default model", "grammars": "grammars", "changes": "releases", "fixes": "releases", "clients": "clients"}.get(what, "test data")
         say(f"no {wanted} in {folder}: {error} ({remedy})")
         return 3
     return 0
