@@ -112,6 +112,7 @@ static void act(struct changes *changes, struct job *job, struct changes_reply *
         [CHANGES_STAGE] = STAGE_ADD, [CHANGES_UNSTAGE] = STAGE_REMOVE, [CHANGES_DISCARD] = STAGE_DISCARD};
     struct error *error = &reply->action_error;
     reply->was_action = true;
+    reply->action = job->action;
     reply->action_status = open_all(changes, error);
     if (!reply->action_status && !changes->journal)
         reply->action_status = journal_open(changes->state_folder, changes->repo, 0, &changes->journal, error);
@@ -132,6 +133,7 @@ static void give(struct changes *changes, struct changes_reply *reply)
         shared_diff_release(waiting->shared);
         if (waiting->was_action && !reply->was_action) {
             reply->was_action = true;
+            reply->action = waiting->action;
             reply->action_status = waiting->action_status;
             reply->action_error = waiting->action_error;
             reply->report = waiting->report;

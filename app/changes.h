@@ -22,11 +22,14 @@ struct shared_diff {
 struct shared_diff *shared_diff_hold(struct shared_diff *shared);
 void shared_diff_release(struct shared_diff *shared); /* NULL is fine */
 
+enum changes_action { CHANGES_STAGE, CHANGES_UNSTAGE, CHANGES_DISCARD, CHANGES_UNDO };
+
 struct changes_reply {
     struct shared_diff *shared; /* yours; NULL where it failed or was cancelled */
     struct error error;         /* of reading the diff */
     enum status status;
     bool was_action; /* it is the reply to an action; what follows is of it */
+    enum changes_action action;
     enum status action_status;
     struct error action_error;
     struct stage_report report;
@@ -43,7 +46,6 @@ int changes_fd(const struct changes *changes);
 /* What is to be shown; revisions are copied.  False where memory ran out. */
 bool changes_show(struct changes *changes, const struct diff_options *options);
 
-enum changes_action { CHANGES_STAGE, CHANGES_UNSTAGE, CHANGES_DISCARD, CHANGES_UNDO };
 /* selection (of shared's diff; NULL for CHANGES_UNDO) becomes the thread's.  False where another action is under way. */
 bool changes_do(struct changes *changes, enum changes_action action, struct shared_diff *shared,
                 struct selection *selection);

@@ -349,6 +349,8 @@ void diff_pane_draw(struct diff_pane *pane, struct cells *cells, struct area are
         return;
     }
     size_t height = (size_t)area.rows;
+    if (pane->top + height > pane->rows.n)
+        pane->top = pane->rows.n > height ? pane->rows.n - height : 0;
     if (pane->cursor < pane->top)
         pane->top = pane->cursor;
     if (pane->cursor >= pane->top + height)

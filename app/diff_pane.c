@@ -245,8 +245,8 @@ void diff_pane_take(struct diff_pane *pane)
     if (reply.was_action && reply.action_status)
         say(pane, reply.action_error.text);
     else if (reply.was_action)
-        snprintf(pane->note, sizeof pane->note, "%.120s%s", reply.report.what,
-                 reply.report.n_dropped ? "; the oldest things done can no more be undone" : "");
+        snprintf(pane->note, sizeof pane->note, "%s: %.120s%s", reply.action == CHANGES_UNDO ? "taken back" : "done",
+                 reply.report.what, reply.report.n_dropped ? "; the oldest things done can no more be undone" : "");
     if (reply.shared)
         take_diff(pane, reply.shared);
     else if (reply.status != STATUS_CANCELLED)
