@@ -207,7 +207,7 @@ def only_what_changed_is_read_again():
     second = place.json()
     states = {hunk["header"].split()[1]: hunk["state"] for hunk in second["hunks"]}
     assert len(states) == 2 and "kept" not in states.values(), "what stands around the first is part of it: a line came before it"
-    write(place.folder, "calc.py", text=NEW + filler + "end = 3\n")
+    write(place.folder, "calc.py", text=NEW + filler + "end = 4\n")
     git(place.folder, "add", ".")
     third = place.json()
     assert [hunk["state"] for hunk in third["hunks"]] == ["kept", "read"] and third["findings"] == first["findings"], third
