@@ -251,6 +251,16 @@ void diff_pane_take(struct diff_pane *pane)
         take_diff(pane, reply.shared);
     else if (reply.status != STATUS_CANCELLED)
         snprintf(pane->trouble, sizeof pane->trouble, "%.250s", reply.error.text);
+    if (!reply.was_action)
+        return;
+    /* What was asked for meanwhile; it may begin another action, for which the rest waits. */
+    enum diff_action waiting[DIFF_PANE_WAITING];
+    size_t n = pane->n_waiting;
+    memcpy(waiting, pane->waiting, n * sizeof *waiting);
+    pane->is_acting = false;
+    pane->n_waiting = 0;
+    for (size_t i = 0; i < n; i++)
+        diff_pane_do(pane, waiting[i]);
 }
 
 /* ---- staging ---- */
@@ -308,7 +318,7 @@ static void act(struct diff_pane *pane, enum changes_action action, struct selec
         selection_free(selection);
         return say(pane, "the last thing is still being done");
     }
-    pane->is_reading = true;
+    pane->is_reading = pane->is_acting = true;
 }
 
 static void stage(struct diff_pane *pane, bool is_file)
@@ -507,6 +517,11 @@ void diff_pane_do(struct diff_pane *pane, enum diff_action action)
 {
     int64_t page = pane->height > 2 ? pane->height - 2 : 1;
     bool was_asked = pane->asks_discard;
+    if (pane->is_acting) {
+        if (pane->n_waiting < DIFF_PANE_WAITING)
+            pane->waiting[pane->n_waiting++] = action;
+        return;
+    }
     pane->asks_discard = false;
     switch (action) {
     case DIFF_DOWN:

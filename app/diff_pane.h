@@ -13,7 +13,10 @@
 #include "repo/syntax.h"
 #include "ui/cells.h"
 
-enum { DIFF_PANE_LOOKS = 24 /* hunks whose words and colours are kept */ };
+enum {
+    DIFF_PANE_LOOKS = 24,   /* hunks whose words and colours are kept */
+    DIFF_PANE_WAITING = 64, /* actions that wait for one that is under way */
+};
 
 enum diff_action {
     DIFF_DOWN,
@@ -72,6 +75,9 @@ struct diff_pane {
     int height, shift; /* rows of the last drawing; columns that lines are moved to the left */
     bool is_open, is_reading, is_side_by_side, hides_words, has_anchor, asks_discard;
     uint32_t context_before_whole;
+    bool is_acting; /* something is being staged or taken back: what is asked for meanwhile waits */
+    enum diff_action waiting[DIFF_PANE_WAITING];
+    size_t n_waiting;
     struct buffer pattern;
     char trouble[256]; /* in place of the rows */
     char note[200];    /* what is to be said once; "" */

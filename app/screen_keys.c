@@ -223,7 +223,7 @@ static void toggle_help(struct screen *screen)
                          : screen_focused(screen)->kind == PANE_DIFF ? PLACE_DIFF
                                                                      : PLACE_READ;
     screen_explain(screen);
-    bool is_wide = screen_focused(screen)->view.columns > 100;
+    bool is_wide = layout_area(&screen->layout, layout_focused_pane(&screen->layout)).columns > 100;
     if (screen_split(screen, is_wide ? SPLIT_COLUMNS : SPLIT_ROWS, PANE_HELP))
         screen->typing = TYPING_NOTHING;
 }
