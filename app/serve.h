@@ -60,6 +60,8 @@ const struct serve_route *serve_route_find(const char *method, const char *path,
 
 enum status serve_read_chat(struct serve *serve, const struct cJSON *body, struct serve_job *job, bool *for_engine,
                             struct error *error);
+enum status serve_read_template(struct serve *serve, const struct cJSON *body, struct serve_job *job, bool *for_engine,
+                                struct error *error);
 enum status serve_read_completion(struct serve *serve, const struct cJSON *body, struct serve_job *job,
                                   bool *for_engine, struct error *error);
 enum status serve_read_tokenize(struct serve *serve, const struct cJSON *body, struct serve_job *job, bool *for_engine,

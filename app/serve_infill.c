@@ -92,6 +92,38 @@ static enum status read_extra(const cJSON *body, struct serve_job *job, struct f
     return STATUS_OK;
 }
 
+enum { SAMPLER_TOP_K = 1, SAMPLER_TOP_P = 2, SAMPLER_MIN_P = 4, SAMPLER_PENALTIES = 8, SAMPLER_ALWAYS = 16 };
+
+/* The names of llama-server's list, as far as there is such a thing here; the order is the engine's own.  What "infill" does
+ * there, ending a middle where it should, is done here in any case, and the temperature always counts. */
+static enum status read_samplers(const cJSON *body, unsigned *out, struct error *error)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } known[] = {{"top_k", SAMPLER_TOP_K},         {"top_p", SAMPLER_TOP_P},        {"min_p", SAMPLER_MIN_P},
+                 {"penalties", SAMPLER_PENALTIES}, {"temperature", SAMPLER_ALWAYS}, {"infill", SAMPLER_ALWAYS}};
+    enum { N = sizeof known / sizeof *known };
+    const cJSON *list = NULL, *node;
+    enum status status = json_get_array(body, "samplers", &list, error);
+    if (status != STATUS_OK || !list)
+        return status;
+    if (cJSON_GetArraySize(list) > FIELDS_MAX)
+        return error_set(error, STATUS_ARGUMENT, "samplers: at most %d", (int)FIELDS_MAX);
+    cJSON_ArrayForEach(node, list)
+    {
+        size_t i = 0;
+        while (i < N && !(cJSON_IsString(node) && strcmp(node->valuestring, known[i].name) == 0))
+            i++;
+        if (i == N)
+            return error_set(error, STATUS_ARGUMENT,
+                             "samplers: \"%.40s\" is none of top_k, top_p, min_p, penalties, temperature, infill",
+                             cJSON_IsString(node) ? node->valuestring : "?");
+        *out |= known[i].bit;
+    }
+    return STATUS_OK;
+}
+
 static enum status read_sampling(struct serve *serve, const cJSON *body, struct sampler_options *sampling,
                                  struct error *error)
 {
@@ -100,7 +132,10 @@ static enum status read_sampling(struct serve *serve, const cJSON *body, struct 
     double temperature = settings_is_given(settings, OPTION_TEMP) ? settings->temp : 0.2;
     double top_p = (double)sampling->top_p, min_p = (double)sampling->min_p;
     int64_t top_k = sampling->top_k, seed = -1;
-    enum status status = json_get_real(body, "temperature", 0, 100, &temperature, error);
+    unsigned samplers = 0;
+    enum status status = read_samplers(body, &samplers, error);
+    if (status == STATUS_OK)
+        status = json_get_real(body, "temperature", 0, 100, &temperature, error);
     if (status == STATUS_OK)
         status = json_get_real(body, "top_p", 0, 1, &top_p, error);
     if (status == STATUS_OK)
@@ -109,10 +144,15 @@ static enum status read_sampling(struct serve *serve, const cJSON *body, struct 
         status = json_get_integer(body, "top_k", 0, 1 << 20, &top_k, error);
     if (status == STATUS_OK)
         status = json_get_integer(body, "seed", -1, ((int64_t)1 << 53) - 1, &seed, error);
+    /* The fields count where nothing is listed, or what they belong to is. */
     sampling->temperature = (float)temperature;
-    sampling->top_p = (float)top_p;
-    sampling->min_p = (float)min_p;
-    sampling->top_k = (int32_t)top_k;
+    sampling->top_p = samplers && !(samplers & SAMPLER_TOP_P) ? 1 : (float)top_p;
+    sampling->min_p = samplers && !(samplers & SAMPLER_MIN_P) ? 0 : (float)min_p;
+    sampling->top_k = samplers && !(samplers & SAMPLER_TOP_K) ? 0 : (int32_t)top_k;
+    if (samplers && !(samplers & SAMPLER_PENALTIES)) {
+        sampling->repeat_penalty = 1;
+        sampling->presence_penalty = sampling->frequency_penalty = 0;
+    }
     if (seed >= 0)
         sampling->seed = (uint64_t)seed;
     return status;
@@ -140,8 +180,7 @@ static enum status read_limits(const struct serve *serve, const cJSON *body, str
 {
     struct complete_request *request = &infill->request;
     struct arena *arena = &job->task.texts;
-    const char **stops = NULL, **samplers = NULL;
-    size_t n_samplers = 0;
+    const char **stops = NULL;
     int64_t n_indent = 0, n_completions = 1;
     bool is_there;
     request->n_predict = PREDICT_USUAL;
@@ -160,8 +199,6 @@ static enum status read_limits(const struct serve *serve, const cJSON *body, str
         status = read_unused(body, error);
     if (status == STATUS_OK)
         status = read_texts(body, "stop", SERVE_STOPS_MAX, arena, &stops, &request->n_stops, &is_there, error);
-    if (status == STATUS_OK)
-        status = read_texts(body, "samplers", FIELDS_MAX, arena, &samplers, &n_samplers, &is_there, error);
     if (status == STATUS_OK)
         status = read_texts(body, "response_fields", FIELDS_MAX, arena, &infill->fields, &infill->n_fields,
                             &infill->has_fields, error);

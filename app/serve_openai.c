@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/output.h"
 #include "app/serve_sampling.h"
 #include "app/serve_tools.h"
 #include "fim/format.h"
@@ -306,6 +307,27 @@ enum status serve_read_chat(struct serve *serve, const struct cJSON *body, struc
         status = serve_check_room(serve, job, error);
     *for_engine = status == STATUS_OK;
     return status;
+}
+
+/* As llama-server has it: what would stand before the answer. */
+enum status serve_read_template(struct serve *serve, const struct cJSON *body, struct serve_job *job, bool *for_engine,
+                                struct error *error)
+{
+    struct buffer text = {0}, out = {0};
+    enum status status = serve_read_chat(serve, body, job, for_engine, error);
+    *for_engine = false;
+    job->form = SERVE_WHOLE;
+    if (status != STATUS_OK)
+        return status;
+    engine_decode(serve->engine, job->task.prompts->ids, job->task.prompts->n, true, &text);
+    buffer_append_text(&out, "{\"prompt\":");
+    json_append_string(&out, buffer_text(&text), text.size);
+    buffer_append_text(&out, "}");
+    out.failed = out.failed || text.failed;
+    serve_job_reply(job, &out);
+    buffer_deinit(&text);
+    buffer_deinit(&out);
+    return STATUS_OK;
 }
 
 /* ---- a completion ---- */

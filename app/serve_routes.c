@@ -17,6 +17,7 @@ static const struct serve_route routes[] = {
     {"POST", "/v1/chat/completions", 0, .read = serve_read_chat},
     {"POST", "/v1/completions", 0, .read = serve_read_completion},
     {"POST", "/v1/embeddings", 0, .unsupported = "this server has no embeddings: its models answer"},
+    {"POST", "/apply-template", 0, .read = serve_read_template},
     {"POST", "/tokenize", 0, .read = serve_read_tokenize},
     {"POST", "/detokenize", 0, .read = serve_read_detokenize},
 };
