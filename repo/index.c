@@ -72,7 +72,8 @@ static const char *const sql[INDEX_N_STATEMENTS] = {
     [INDEX_EACH_PLACE] = "SELECT path, id, language, chunk, chunks FROM files JOIN contents ON contents.id = "
                          "files.content",
     [INDEX_EDITED] =
-        "SELECT path, edited FROM files WHERE edited > ?1 AND content > 0 ORDER BY edited DESC, path LIMIT ?2",
+        "SELECT path, edited FROM files WHERE edited > 0 AND edited > ?1 AND content > 0 ORDER BY edited DESC, path "
+        "LIMIT ?2",
     [INDEX_PUT_EDIT] = "UPDATE files SET edited = ?2 WHERE path = ?1",
     [INDEX_CHUNKS_OF] = "SELECT chunk, chunks FROM files JOIN contents ON contents.id = files.content WHERE path = ?1",
     [INDEX_GET_META] = "SELECT value FROM meta WHERE key = ?1",

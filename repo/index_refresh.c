@@ -12,6 +12,7 @@
 enum {
     FEW_KNOWN = 8,   /* files for which not all contents are looked up in advance */
     EDITS_MOST = 64, /* that change at once; more were not typed, but checked out or made */
+    LARGE = 16,      /* a part of the files that is large: one in so many */
 };
 
 struct work {
@@ -448,7 +449,11 @@ static enum status write_all(struct refresh *refresh, bool is_whole, struct erro
         status = status == STATUS_OK ? committed : status;
     }
     if (status == STATUS_OK)
-        status = index_tidy(refresh->index, is_whole ? TIDY_COLLECT : TIDY_BRIEF, cancel, &inner);
+        status = index_tidy(refresh->index,
+                            !is_whole                                            ? TIDY_BRIEF
+                            : refresh->n_read > refresh->report->n_files / LARGE ? TIDY_PACK
+                                                                                 : TIDY_COLLECT,
+                            cancel, &inner);
     refresh->report->store_ns += thread_now_ns() - started;
     writer_deinit(&refresh->writer);
     return status == STATUS_OK ? status : error_set(error, status, "%s", inner.text);

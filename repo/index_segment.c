@@ -261,11 +261,17 @@ enum status segment_write(struct segment_store *store, struct postings *postings
 
 /* ---- reading ---- */
 
+/* Most numbers have one byte. */
+static inline uint64_t get_small(struct code_reader *reader)
+{
+    return reader->at < reader->end && *reader->at < 0x80 ? *reader->at++ : code_get(reader);
+}
+
 bool posting_next(struct posting_list *list)
 {
     if (list->reader.at >= list->reader.end)
         return false;
-    uint64_t value = code_get(&list->reader);
+    uint64_t value = get_small(&list->reader);
     uint64_t document = list->document + (value >> 2);
     if (list->has_extra)
         list->extra = code_get_32(&list->reader);
@@ -292,11 +298,6 @@ static bool read_entry(struct code_reader *reader, struct code_name *key, struct
         return false;
     list->reader = code_reader_make(bytes, (size_t)size);
     return true;
-}
-
-static inline uint64_t get_small(struct code_reader *reader)
-{
-    return reader->at < reader->end && *reader->at < 0x80 ? *reader->at++ : code_get(reader);
 }
 
 /* The entry of a key in a block: false where there is none, or the block is damaged (reader->failed).  Keys are stored

@@ -136,13 +136,18 @@ void index_file_row_read(sqlite3_stmt *statement, struct index_file_row *row);
 
 /* Segments that are left at most: after a whole refresh and between its batches; and before anything is written, however
  * many runs were cut off.  So there are never more than SEGMENTS_EVER + 1. */
-enum { SEGMENTS_MOST = 12, SEGMENTS_EVER = 24 };
+enum { SEGMENTS_MOST = 12, SEGMENTS_EVER = 24, SEGMENTS_PACKED = 8 };
 
-/* How many of the newest segments, which stand last, are to become one; 0 where there are few enough.  is_brief: none but
+/* Beyond small merges: all that are due; and what is dead goes, if that pays; and after a large part was written, so many
+ * places are made free that edits find some. */
+enum tidy { TIDY_BRIEF, TIDY_MERGE, TIDY_COLLECT, TIDY_PACK };
+
+/* Which segments are to become one: run of them from first on; run 0 where there are few enough.  TIDY_BRIEF: none but
  * small ones, as long as there are no more than SEGMENTS_EVER. */
-size_t index_merge_run(const struct segment *segments, size_t n, bool is_brief);
-
-enum tidy { TIDY_BRIEF, TIDY_MERGE, TIDY_COLLECT }; /* small merges; all merges; and what is dead goes, if that pays */
+struct merge {
+    size_t first, run;
+};
+struct merge index_merge_choose(const struct segment *segments, size_t n, enum tidy how);
 
 /* In transactions of its own, each of which leaves the index whole: killed or cancelled, the next one goes on. */
 enum status index_tidy(struct index *index, enum tidy how, const atomic_bool *cancel, struct error *error);

@@ -4,7 +4,9 @@
  * SEGMENTS_MOST the newest are merged.  Of these as many as are together at least two thirds of the next older one, so that
  * sizes fall from old to new like a geometric row, and a byte is written again some log(n) times: of an edit's segment, in
  * a simulation of 3,000 edits, five to eight times.  Merging stops at LARGE bytes, a second's work in one transaction,
- * unless that leaves too few free places; only an index that has grown by as much as it held gets past that.
+ * unless that leaves too few free places; only an index that has grown by as much as it held gets past that.  After a run
+ * that wrote a large part, the cheapest neighbours are merged until there is room for the segments of edits, which
+ * otherwise would have to be merged with a large one each.
  *
  * Neighbours alone are merged, since a segment covers a range of numbers. */
 #include <stdlib.h>
@@ -30,17 +32,36 @@ static size_t run_within(const struct segment *segments, size_t n, uint64_t limi
     return run;
 }
 
-size_t index_merge_run(const struct segment *segments, size_t n, bool is_brief)
+/* The neighbours that leave SEGMENTS_PACKED and hold the fewest bytes. */
+static struct merge cheapest(const struct segment *segments, size_t n)
 {
+    struct merge best = {0, n - SEGMENTS_PACKED + 1};
+    uint64_t least = UINT64_MAX;
+    for (size_t first = 0; first + best.run <= n; first++) {
+        uint64_t bytes = 0;
+        for (size_t i = first; i < first + best.run; i++)
+            bytes += segments[i].n_bytes;
+        if (bytes < least) {
+            best.first = first;
+            least = bytes;
+        }
+    }
+    return best;
+}
+
+struct merge index_merge_choose(const struct segment *segments, size_t n, enum tidy how)
+{
+    if (how == TIDY_PACK && n > SEGMENTS_PACKED && n <= SEGMENTS_MOST)
+        return cheapest(segments, n);
     if (n <= SEGMENTS_MOST)
-        return 0;
+        return (struct merge){0};
     size_t run = run_within(segments, n, large);
     if (run < FEWEST)
         run = run_within(segments, n, UINT64_MAX);
     uint64_t bytes = 0;
     for (size_t i = n - run; i < n; i++)
         bytes += segments[i].n_bytes;
-    return is_brief && bytes > brief && n <= SEGMENTS_EVER ? 0 : run;
+    return how == TIDY_BRIEF && bytes > brief && n <= SEGMENTS_EVER ? (struct merge){0} : (struct merge){n - run, run};
 }
 
 /* Ends what INDEX_BEGIN began. */
@@ -57,19 +78,21 @@ static enum status end(struct index *index, enum status status, struct error *er
     return status;
 }
 
-static enum status merge_all(struct index *index, bool is_brief, const atomic_bool *cancel, struct error *error)
+static enum status merge_all(struct index *index, enum tidy how, const atomic_bool *cancel, struct error *error)
 {
     for (;;) {
         const struct segment *segments;
         size_t n;
         enum status status = segment_list(index->segments, &segments, &n, error);
-        size_t run = status == STATUS_OK ? index_merge_run(segments, n, is_brief) : 0;
-        if (!run)
+        struct merge merge = {0};
+        if (status == STATUS_OK)
+            merge = index_merge_choose(segments, n, how);
+        if (!merge.run)
             return status;
         status = index_run(index, index_statement(index, INDEX_BEGIN, error), error);
         if (status != STATUS_OK)
             return status;
-        status = end(index, segment_merge(index->segments, n - run, run, NULL, cancel, error), error);
+        status = end(index, segment_merge(index->segments, merge.first, merge.run, NULL, cancel, error), error);
         if (status != STATUS_OK)
             return status;
     }
@@ -217,7 +240,7 @@ enum status index_tidy(struct index *index, enum tidy how, const atomic_bool *ca
     int64_t collected = -1;
     bool is_due = false;
     enum status status = how == TIDY_BRIEF ? STATUS_OK : get_collected(index, &collected, error);
-    if (status == STATUS_OK && collected < 0 && how == TIDY_COLLECT) {
+    if (status == STATUS_OK && collected < 0 && how >= TIDY_COLLECT) {
         status = is_collection_due(index, &is_due, error);
         if (status == STATUS_OK && is_due) {
             status = drop_dead(index, error);
@@ -226,5 +249,5 @@ enum status index_tidy(struct index *index, enum tidy how, const atomic_bool *ca
     }
     if (status == STATUS_OK && collected >= 0)
         status = collect(index, collected, cancel, error);
-    return status == STATUS_OK ? merge_all(index, how == TIDY_BRIEF, cancel, error) : status;
+    return status == STATUS_OK ? merge_all(index, how, cancel, error) : status;
 }

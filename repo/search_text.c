@@ -24,6 +24,12 @@ struct top_chunk {
     uint32_t chunk;
 };
 
+/* Of a chunk; side by side, since what a long list costs is the way to memory. */
+struct cell {
+    float score;
+    uint32_t words; /* bits of those that it holds */
+};
+
 struct ranking {
     struct search *search;
     struct term terms[MAX_TERMS];
@@ -32,9 +38,8 @@ struct ranking {
     float norms[256]; /* by length: k1 * (1 - b + b * length / mean) */
     struct top_chunk top[TOP];
     size_t n_top;
-    float *scores;
-    uint32_t *words;   /* bits of the words that a chunk holds */
-    uint32_t *touched; /* places whose score isn't 0 */
+    struct cell *cells;
+    uint32_t *touched; /* cells whose score isn't 0 */
     size_t capacity, n_touched, touched_capacity;
 };
 
@@ -131,7 +136,7 @@ static enum status count(struct ranking *ranking, const struct segment *segments
  * what they cost and not a pass over all. */
 static bool touch(struct ranking *ranking, uint32_t at)
 {
-    if (ranking->scores[at] > 0)
+    if (ranking->cells[at].score > 0)
         return true;
     if (ranking->n_touched == ranking->touched_capacity) {
         size_t capacity = ranking->touched_capacity ? ranking->touched_capacity * 2 : 4096;
@@ -158,8 +163,8 @@ static bool add_scores(struct ranking *ranking, const struct term *term, const s
         if (!touch(ranking, at))
             return false;
         float times = (float)(list->low + 1);
-        ranking->scores[at] += idf * times * 2.2f / (times + ranking->norms[lengths[at]]);
-        ranking->words[at] |= 1u << (term->word & 31);
+        ranking->cells[at].score += idf * times * 2.2f / (times + ranking->norms[lengths[at]]);
+        ranking->cells[at].words |= 1u << (term->word & 31);
     }
     return true;
 }
@@ -169,11 +174,9 @@ static bool make_room(struct ranking *ranking, uint32_t range)
 {
     if (range <= ranking->capacity)
         return true;
-    free(ranking->scores);
-    free(ranking->words);
-    ranking->scores = calloc(range, sizeof *ranking->scores);
-    ranking->words = calloc(range, sizeof *ranking->words);
-    ranking->capacity = ranking->scores && ranking->words ? range : 0;
+    free(ranking->cells);
+    ranking->cells = calloc(range, sizeof *ranking->cells);
+    ranking->capacity = ranking->cells ? range : 0;
     return ranking->capacity != 0;
 }
 
@@ -201,9 +204,9 @@ static enum status score_segment(struct ranking *ranking, const struct segment *
     float per_word = 0.7f / (float)search->query.n_words;
     for (size_t i = 0; i < ranking->n_touched; i++) {
         uint32_t at = ranking->touched[i], chunk = segment->first_chunk + at;
-        float score = ranking->scores[at] * (0.3f + per_word * (float)__builtin_popcount(ranking->words[at]));
-        ranking->scores[at] = 0;
-        ranking->words[at] = 0;
+        struct cell cell = ranking->cells[at];
+        float score = cell.score * (0.3f + per_word * (float)__builtin_popcount(cell.words));
+        ranking->cells[at] = (struct cell){0};
         if (!search->chunks || (chunk < search->n_chunks && search->chunks[chunk]))
             offer(ranking, score, chunk);
     }
@@ -325,8 +328,7 @@ enum status search_text(struct search *search, struct candidates *out, struct er
         n_found++;
     }
     buffer_deinit(&blob);
-    free(ranking->scores);
-    free(ranking->words);
+    free(ranking->cells);
     free(ranking->touched);
     free(ranking);
     return status;
