@@ -285,6 +285,24 @@ bool posting_next(struct posting_list *list)
     return true;
 }
 
+size_t posting_take(struct posting_list *list, struct posting *out, size_t n)
+{
+    size_t taken = 0;
+    uint64_t document = list->document;
+    while (taken < n && list->reader.at < list->reader.end) {
+        uint64_t value = get_small(&list->reader);
+        document += value >> 2;
+        if (list->reader.failed || document > UINT32_MAX) {
+            list->reader.failed = true;
+            list->reader.at = list->reader.end;
+            break;
+        }
+        out[taken++] = (struct posting){(uint32_t)document, (uint32_t)(value & POSTING_LOW_MAX)};
+        list->document = (uint32_t)document;
+    }
+    return taken;
+}
+
 /* The entry that reader stands at. */
 static bool read_entry(struct code_reader *reader, struct code_name *key, struct posting_list *list, uint32_t *last)
 {

@@ -108,6 +108,12 @@ struct posting_list {
 /* False at the end. */
 bool posting_next(struct posting_list *list);
 
+/* The next n at once, of a list without extra; fewer at the end. */
+struct posting {
+    uint32_t document, low;
+};
+size_t posting_take(struct posting_list *list, struct posting *out, size_t n);
+
 /* The list of a key in one segment: empty where it has none.  The bytes are borrowed until the store's next call for the
  * same slot (0..SEGMENT_SLOTS - 1). */
 enum { SEGMENT_SLOTS = 4 };

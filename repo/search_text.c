@@ -17,6 +17,7 @@ struct term {
     unsigned word; /* of the query, for which it stands */
     double weight;
     uint64_t n; /* chunks that hold it */
+    float gain[POSTING_LOW_MAX + 1][256];
 };
 
 struct top_chunk {
@@ -48,7 +49,9 @@ static void add_term(struct ranking *ranking, struct slice text, unsigned word, 
     struct term *term = &ranking->terms[ranking->n_terms];
     if (ranking->n_terms == MAX_TERMS || text.size + 1 > sizeof term->key)
         return;
-    *term = (struct term){.size = text.size + 1, .word = word, .weight = weight};
+    term->size = text.size + 1;
+    term->word = word;
+    term->weight = weight;
     term->key[0] = KEY_TERM;
     facts_lower(term->key + 1, text.data, text.size);
     for (size_t i = 0; i < ranking->n_terms; i++)
@@ -150,22 +153,34 @@ static bool touch(struct ranking *ranking, uint32_t at)
     return true;
 }
 
-static bool add_scores(struct ranking *ranking, const struct term *term, const struct segment *segment,
-                       struct posting_list *list, const uint8_t *lengths)
+/* What a term adds to a chunk, by how often it stands there and by the chunk's length: looked up, since a division for
+ * each posting would be a third of the work. */
+static void weigh_term(const struct ranking *ranking, struct term *term)
 {
     double n = (double)term->n, all = (double)ranking->n_chunks;
     float idf = (float)(term->weight * log(1 + (all - n + 0.5 > 0 ? all - n + 0.5 : 0.5) / (n + 0.5)));
-    uint32_t range = segment->end_chunk - segment->first_chunk;
-    while (posting_next(list)) {
-        uint32_t at = list->document - segment->first_chunk;
-        if (list->document < segment->first_chunk || at >= range)
-            continue;
-        if (!touch(ranking, at))
-            return false;
-        float times = (float)(list->low + 1);
-        ranking->cells[at].score += idf * times * 2.2f / (times + ranking->norms[lengths[at]]);
-        ranking->cells[at].words |= 1u << (term->word & 31);
-    }
+    for (int low = 0; low <= POSTING_LOW_MAX; low++)
+        for (int length = 0; length < 256; length++) {
+            float times = (float)(low + 1);
+            term->gain[low][length] = idf * times * 2.2f / (times + ranking->norms[length]);
+        }
+}
+
+static bool add_scores(struct ranking *ranking, const struct term *term, const struct segment *segment,
+                       struct posting_list *list, const uint8_t *lengths)
+{
+    uint32_t range = segment->end_chunk - segment->first_chunk, word = 1u << (term->word & 31);
+    struct posting some[256];
+    for (size_t n; (n = posting_take(list, some, 256)) > 0;)
+        for (size_t i = 0; i < n; i++) {
+            uint32_t at = some[i].document - segment->first_chunk;
+            if (some[i].document < segment->first_chunk || at >= range)
+                continue;
+            if (!touch(ranking, at))
+                return false;
+            ranking->cells[at].score += term->gain[some[i].low][lengths[at]];
+            ranking->cells[at].words |= word;
+        }
     return true;
 }
 
@@ -207,7 +222,8 @@ static enum status score_segment(struct ranking *ranking, const struct segment *
         struct cell cell = ranking->cells[at];
         float score = cell.score * (0.3f + per_word * (float)__builtin_popcount(cell.words));
         ranking->cells[at] = (struct cell){0};
-        if (!search->chunks || (chunk < search->n_chunks && search->chunks[chunk]))
+        bool is_low = ranking->n_top == TOP && score < ranking->top[0].score;
+        if (!is_low && (!search->chunks || (chunk < search->n_chunks && search->chunks[chunk])))
             offer(ranking, score, chunk);
     }
     return status;
@@ -227,6 +243,8 @@ static enum status score_all(struct ranking *ranking, struct error *error)
     double mean = (double)sum / (double)(ranking->n_chunks ? ranking->n_chunks : 1) + 1;
     for (int i = 0; i < 256; i++)
         ranking->norms[i] = (float)(1.2 * (1 - 0.6 + 0.6 * (i + 1) / mean));
+    for (size_t i = 0; i < ranking->n_terms; i++)
+        weigh_term(ranking, &ranking->terms[i]);
     for (size_t i = 0; status == STATUS_OK && i < n && !search_is_cancelled(ranking->search); i++)
         status = score_segment(ranking, &segments[i], &lengths, error);
     buffer_deinit(&lengths);
