@@ -46,7 +46,7 @@ struct refresh {
     const struct work *edits[EDITS_MOST]; /* files of another content */
     size_t n_edits;                       /* may be more */
     bool is_outdated;                     /* by other grammars than are there now */
-    bool was_known;                       /* the index held files before */
+    bool was_whole;                       /* a refresh of all files had come to its end before */
 };
 
 static bool is_cancelled(const struct refresh *refresh)
@@ -132,7 +132,6 @@ static enum status meet(struct refresh *refresh, const struct repo_file *file, c
         report->skipped[file->skip]++;
     }
     bool is_wanted = file && file->skip == REPO_KEEP;
-    refresh->was_known = refresh->was_known || row;
     if (row && !is_wanted) {
         code_put(&refresh->gone_paths, row->path_size);
         buffer_append(&refresh->gone_paths, row->path, row->path_size);
@@ -420,6 +419,31 @@ static enum status read_files(struct refresh *refresh, struct error *error)
     return status;
 }
 
+/* Whether all files were indexed once: before, one that is met for the first time wasn't edited lately. */
+static enum status get_whole(struct refresh *refresh, struct error *error)
+{
+    sqlite3_stmt *row = index_statement(refresh->index, INDEX_GET_META, error);
+    if (!row)
+        return index_failed(refresh->index, error);
+    sqlite3_bind_text(row, 1, "whole", -1, SQLITE_STATIC);
+    int code = sqlite3_step(row);
+    refresh->was_whole = code == SQLITE_ROW;
+    sqlite3_reset(row);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? STATUS_OK : index_failed(refresh->index, error);
+}
+
+static enum status set_whole(struct refresh *refresh, struct error *error)
+{
+    if (refresh->was_whole)
+        return STATUS_OK;
+    sqlite3_stmt *row = index_statement(refresh->index, INDEX_PUT_META, error);
+    if (!row)
+        return index_failed(refresh->index, error);
+    sqlite3_bind_text(row, 1, "whole", -1, SQLITE_STATIC);
+    sqlite3_bind_int(row, 2, 1);
+    return index_run(refresh->index, row, error);
+}
+
 /* Writes what compare found.  Where that is nothing, a merge that was interrupted may be left. */
 static enum status write_all(struct refresh *refresh, bool is_whole, struct error *error)
 {
@@ -441,7 +465,7 @@ static enum status write_all(struct refresh *refresh, bool is_whole, struct erro
         status = read_files(refresh, &inner);
     if (status == STATUS_OK)
         status = put_deferred(refresh, &inner);
-    if (status == STATUS_OK && (refresh->was_known || !is_whole))
+    if (status == STATUS_OK && refresh->was_whole)
         status = put_edits(refresh, &inner);
     uint64_t started = thread_now_ns();
     if (status == STATUS_OK || status == STATUS_CANCELLED) {
@@ -574,7 +598,11 @@ static enum status refresh_once(struct refresh *refresh, const char *const *path
         status = rows ? compare(refresh, rows, files.files, files.n, error) : index_failed(refresh->index, error);
     }
     if (status == STATUS_OK)
+        status = get_whole(refresh, error);
+    if (status == STATUS_OK)
         status = write_all(refresh, !paths, error);
+    if (status == STATUS_OK && !paths)
+        status = set_whole(refresh, error);
     repo_files_deinit(&files);
     return status;
 }

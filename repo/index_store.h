@@ -1,7 +1,8 @@
 /* index_store: the index's tables, for the files index_*.c and search_*.c alone.
  *
  *   meta      root: whose index it is; versions: languages_version of each language when all was last compared; collected:
- *             while dead contents are being collected, the last one whose postings are gone
+ *             while dead contents are being collected, the last one whose postings are gone; whole: a refresh of all
+ *             files has ended
  *   files     by path: content (0: skipped, with the reason), stamp, when it was edited (index_edited), stem
  *             (facts_path_stem)
  *   contents  by number: blob id, language and its version, size, first chunk, counts; numbers only ascend and are never

@@ -7,10 +7,12 @@
 #include <cmocka.h>
 
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "repo/index_store.h"
@@ -98,7 +100,7 @@ static enum status refresh(struct index_options options, const char *const *path
     return status;
 }
 
-/* ---- everything that is asked, as one text ---- */
+/* ---- everything that is asked, as one text; but for letters in order, which are looked for as long as there is time ---- */
 
 static bool add_name(void *context, const struct index_name *name)
 {
@@ -135,7 +137,7 @@ static void add_search(struct buffer *out, const char *query)
 static char *ask_everything(void)
 {
     static const char *const queries[] = {"word7",       "word3 word9",  "call_12",    "call_5 LIMIT_3",
-                                          "call",        "cl8",          "return",     "def:call_3",
+                                          "call",        "word",         "return",     "def:call_3",
                                           "ref:LIMIT_2", "\"of word1\"", "/word1\\d/", "limit path:file1"};
     struct buffer out = {0};
     assert_int_equal(index_each_name(index_, add_name, &out, NULL, NULL), STATUS_OK);
@@ -354,6 +356,48 @@ static void a_merge_that_is_cancelled_is_done_later(void **state)
     free(wanted);
 }
 
+/* Killed at 50 random moments of a run that commits after each file, so mostly in a transaction or a merge: what was
+ * committed is kept, segments are few, and going on ends equal to a run that nobody disturbed. */
+static void runs_that_are_killed_leave_few(void **state)
+{
+    (void)state;
+    uint32_t seed = 11;
+    int n_killed = 0, n_ended = 0;
+    write_files();
+    assert_int_equal(refresh((struct index_options){0}, NULL, 0), STATUS_OK);
+    char *wanted = ask_everything();
+    assert_int_equal(index_make_anew(index_, NULL), STATUS_OK);
+    for (int turn = 0; turn < 50; turn++) {
+        index_close(index_);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            struct index_report report;
+            struct index_options options = {.languages = languages, .n_threads = 1, .batch_ns = 1};
+            bool is_done = index_open(cache, root, &index_, NULL) == STATUS_OK &&
+                           index_refresh(index_, repo, &options, &report, NULL) == STATUS_OK;
+            _exit(is_done ? 0 : 1);
+        }
+        usleep(2000 + random_next(&seed) % 80000);
+        kill(child, SIGKILL);
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+        n_killed += WIFSIGNALED(status);
+        assert_int_equal(index_open(cache, root, &index_, NULL), STATUS_OK);
+        assert_in_range(count_segments(index_), 0, SEGMENTS_EVER + 1);
+        if (turn % 10 == 9 || !WIFSIGNALED(status)) {
+            assert_int_equal(refresh((struct index_options){0}, NULL, 0), STATUS_OK);
+            assert_in_range(count_segments(index_), 1, SEGMENTS_MOST);
+            assert_same(ask_everything(), wanted);
+            assert_int_equal(index_make_anew(index_, NULL), STATUS_OK);
+            n_ended++;
+        }
+    }
+    assert_true(n_killed >= 10 && n_ended >= 5);
+    free(wanted);
+}
+
 /* A collection that was cut off after its first step: contents are gone, their postings aren't. */
 static void a_collection_goes_on(void **state)
 {
@@ -398,6 +442,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(edits_leave_few, set_up, tear_down),
         cmocka_unit_test_setup_teardown(runs_that_are_cut_off_leave_few, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_merge_that_is_cancelled_is_done_later, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(runs_that_are_killed_leave_few, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_collection_goes_on, set_up, tear_down),
     };
     const char *grammars[] = {"build/lib", NULL}, *tags[] = {"assets/tags", NULL};
