@@ -85,11 +85,11 @@ enum diff_of {
 
 struct diff_options {
     enum diff_of of;
-    const char *from, *to; /* DIFF_COMMIT: to; DIFF_RANGE: both */
-    uint32_t context;      /* lines around changes; 3 is git's */
-    bool ignores_space;    /* changes of white space are none */
-    bool no_renames;       /* what was renamed or copied is shown as deleted and added */
-    uint64_t large;        /* bytes of a file; 0: 8 MiB */
+    const char *from, *to;  /* DIFF_COMMIT: to; DIFF_RANGE: both */
+    uint32_t context;       /* lines around changes; 3 is git's */
+    bool ignores_space;     /* changes of white space are none */
+    bool no_renames;        /* what was renamed or copied is shown as deleted and added */
+    uint64_t large;         /* bytes of a file; 0: 8 MiB */
     const char *index_file; /* another index than the repository's, for DIFF_STAGED; NULL: its own */
     const atomic_bool *cancel;
 };

@@ -488,14 +488,14 @@ static enum status take_changed(struct source *source, const struct repo_file *f
     return status;
 }
 
-/* Submodules at another commit than the staged one, or gone; those from *next on whose path comes before `until` (NULL: all). */
+/* Submodules at another commit than the staged one, or gone; those from *next on whose path comes before `until` ("": all). */
 static enum status take_submodules(struct source *source, size_t *next, const char *until)
 {
     struct repo *repo = source->repo;
     enum status status = STATUS_OK;
     for (; !status && *next < repo->n_entries; ++*next) {
         const git_index_entry *entry = repo->entries[*next];
-        if (until && strcmp(entry->path, until) >= 0)
+        if (*until && strcmp(entry->path, until) >= 0)
             break;
         if ((entry->mode & S_IFMT) != 0160000 || git_index_entry_stage(entry) != 0)
             continue;
@@ -546,7 +546,7 @@ static enum status diff_worktree(struct source *source)
             status = take_changed(source, &files.files[i], &text);
     }
     if (!status)
-        status = take_submodules(source, &next, NULL);
+        status = take_submodules(source, &next, "");
     buffer_deinit(&text);
     repo_files_deinit(&files);
     return status;

@@ -9,7 +9,7 @@
  * for the commonest. */
 static bool is_git_step(const char *step, size_t size)
 {
-    char plain[16];
+    char plain[16] = {0};
     size_t n = 0;
     for (size_t i = 0; i < size && n < sizeof plain - 1; i++) {
         unsigned char c = (unsigned char)step[i];

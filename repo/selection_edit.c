@@ -38,7 +38,9 @@ static struct slice keep_line(struct edit *edit, struct slice line)
     struct buffer whole = {0};
     buffer_append(&whole, line.data, line.size);
     buffer_append_byte(&whole, '\n');
-    struct slice kept = whole.failed ? (struct slice){0} : diff_keep_text(edit->out, whole.data, whole.size);
+    struct slice kept = {0};
+    if (!whole.failed)
+        kept = diff_keep_text(edit->out, whole.data, whole.size);
     buffer_deinit(&whole);
     return kept;
 }

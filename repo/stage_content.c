@@ -10,7 +10,7 @@
 
 static git_oid oid_of(const struct repo_id *id)
 {
-    git_oid oid;
+    git_oid oid = {{0}};
     memcpy(oid.id, id->bytes, sizeof oid.id);
     return oid;
 }
