@@ -11,8 +11,10 @@
 
 #include "repo/diff_detail.h"
 
+enum { FIRST_FILES = 40 /* that a large diff begins with */ };
+
 struct job {
-    bool is_there, is_action;
+    bool is_there, is_new, is_action;
     enum changes_action action;
     struct shared_diff *shared;
     struct selection *selection;
@@ -73,7 +75,7 @@ static enum status open_all(struct changes *changes, struct error *error)
     return STATUS_OK;
 }
 
-static enum status read_diff(struct changes *changes, struct shared_diff **out, struct error *error)
+static enum status read_diff(struct changes *changes, size_t max_files, struct shared_diff **out, struct error *error)
 {
     struct diff_options options;
     char *from, *to;
@@ -85,6 +87,7 @@ static enum status read_diff(struct changes *changes, struct shared_diff **out, 
     pthread_mutex_unlock(&changes->lock);
     options.from = from;
     options.to = to;
+    options.max_files = max_files;
     options.cancel = &changes->cancel;
     struct shared_diff *shared = calloc(1, sizeof *shared);
     enum status status =
@@ -147,6 +150,25 @@ static void give(struct changes *changes, struct changes_reply *reply)
     (void)n; /* it is readable already */
 }
 
+static void give_all(struct changes *changes, struct changes_reply *reply)
+{
+    reply->status = read_diff(changes, 0, &reply->shared, &reply->error);
+    if (reply->was_action || reply->status != STATUS_CANCELLED)
+        give(changes, reply);
+}
+
+/* The first files; false where these are all, or reading is to go on with them at once. */
+static bool give_first(struct changes *changes)
+{
+    struct changes_reply reply = {0};
+    reply.status = read_diff(changes, FIRST_FILES, &reply.shared, &reply.error);
+    if (reply.status)
+        return false; /* all of it will fail as well, or was cancelled */
+    bool is_partial = reply.is_partial = reply.shared->diff->is_partial;
+    give(changes, &reply);
+    return !is_partial;
+}
+
 static void *run(void *context)
 {
     struct changes *changes = context;
@@ -156,6 +178,7 @@ static void *run(void *context)
             pthread_cond_wait(&changes->wake, &changes->lock);
         struct job job = changes->next;
         changes->next = (struct job){0};
+        bool is_new = job.is_new && !job.is_action;
         bool is_over = !job.is_there || (changes->is_ending && !job.is_action);
         changes->is_acting = job.is_action;
         atomic_store(&changes->cancel, changes->is_ending);
@@ -169,9 +192,8 @@ static void *run(void *context)
         pthread_mutex_lock(&changes->lock);
         changes->is_acting = false;
         pthread_mutex_unlock(&changes->lock);
-        reply.status = read_diff(changes, &reply.shared, &reply.error);
-        if (reply.was_action || reply.status != STATUS_CANCELLED)
-            give(changes, &reply);
+        if (!is_new || !give_first(changes))
+            give_all(changes, &reply);
     }
     return NULL;
 }
@@ -252,7 +274,7 @@ static bool copy_text(char **to, const char *text)
     return true;
 }
 
-bool changes_show(struct changes *changes, const struct diff_options *options)
+bool changes_show(struct changes *changes, const struct diff_options *options, bool is_new)
 {
     pthread_mutex_lock(&changes->lock);
     bool is_fine = copy_text(&changes->from, options->from) && copy_text(&changes->to, options->to);
@@ -260,6 +282,7 @@ bool changes_show(struct changes *changes, const struct diff_options *options)
         changes->options = *options;
         if (!changes->is_acting)
             atomic_store(&changes->cancel, true);
+        changes->next.is_new = is_new || changes->next.is_new;
         changes->next.is_there = true; /* an action that waits reads the diff anew, too */
         pthread_cond_signal(&changes->wake);
     }

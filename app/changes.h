@@ -26,6 +26,7 @@ enum changes_action { CHANGES_STAGE, CHANGES_UNSTAGE, CHANGES_DISCARD, CHANGES_U
 
 struct changes_reply {
     struct shared_diff *shared; /* yours; NULL where it failed or was cancelled */
+    bool is_partial;            /* the first files alone: all of them come in another reply */
     struct error error;         /* of reading the diff */
     enum status status;
     bool was_action; /* it is the reply to an action; what follows is of it */
@@ -43,8 +44,9 @@ enum status changes_open(const char *path, const char *state_folder, struct chan
 void changes_close(struct changes *changes); /* waits for the action that runs; NULL is fine */
 int changes_fd(const struct changes *changes);
 
-/* What is to be shown; revisions are copied.  False where memory ran out. */
-bool changes_show(struct changes *changes, const struct diff_options *options);
+/* What is to be shown; revisions are copied.  is_new: of a large diff the first files come at once.  False where memory
+ * ran out. */
+bool changes_show(struct changes *changes, const struct diff_options *options, bool is_new);
 
 /* selection (of shared's diff; NULL for CHANGES_UNDO) becomes the thread's.  False where another action is under way. */
 bool changes_do(struct changes *changes, enum changes_action action, struct shared_diff *shared,

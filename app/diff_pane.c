@@ -43,11 +43,11 @@ static void say(struct diff_pane *pane, const char *text)
 
 /* ---- what is shown ---- */
 
-static void read_again(struct diff_pane *pane)
+static void read_diff(struct diff_pane *pane, bool is_new)
 {
     pane->is_reading = true;
     pane->has_anchor = pane->asks_discard = false;
-    if (!changes_show(pane->changes, &pane->options))
+    if (!changes_show(pane->changes, &pane->options, is_new))
         say(pane, "out of memory");
 }
 
@@ -79,7 +79,7 @@ bool diff_pane_show(struct diff_pane *pane, const char *what)
     pane->options.from = of == DIFF_RANGE ? buffer_text(&pane->from) : NULL;
     pane->options.to = of == DIFF_RANGE || of == DIFF_COMMIT ? buffer_text(&pane->to) : NULL;
     pane->trouble[0] = 0;
-    read_again(pane);
+    read_diff(pane, true);
     return true;
 }
 
@@ -240,7 +240,7 @@ void diff_pane_take(struct diff_pane *pane)
     struct changes_reply reply;
     if (!changes_take(pane->changes, &reply))
         return;
-    pane->is_reading = false;
+    pane->is_reading = reply.is_partial;
     pane->has_anchor = pane->asks_discard = false;
     if (reply.was_action && reply.action_status)
         say(pane, reply.action_error.text);
@@ -388,7 +388,7 @@ static void fold(struct diff_pane *pane, bool is_all)
 static void set_context(struct diff_pane *pane, uint32_t context)
 {
     pane->options.context = context;
-    read_again(pane);
+    read_diff(pane, false);
 }
 
 static void look_wider(struct diff_pane *pane, enum diff_action action)
@@ -477,7 +477,7 @@ static void do_view(struct diff_pane *pane, enum diff_action action)
         break;
     case DIFF_SPACE:
         pane->options.ignores_space = !pane->options.ignores_space;
-        read_again(pane);
+        read_diff(pane, false);
         break;
     case DIFF_WIDER:
     case DIFF_CLOSER:
@@ -488,7 +488,7 @@ static void do_view(struct diff_pane *pane, enum diff_action action)
         show_other(pane);
         break;
     default:
-        read_again(pane);
+        read_diff(pane, false);
         break;
     }
 }

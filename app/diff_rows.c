@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+enum { PARTNERS_MOST = 50000 /* lines of a diff: in longer ones what was changed stands side by side in order */ };
+
 static bool add(struct diff_rows *rows, struct diff_row row)
 {
     if (rows->n == rows->capacity) {
@@ -31,8 +33,8 @@ static bool add_change(struct diff_rows *rows, struct diff_row row, const struct
     uint32_t left = from, right = deleted_end;
     while (left < deleted_end || right < added_end) {
         bool has_left = left < deleted_end, has_right = right < added_end;
-        bool left_waits = has_left && words->partner[left] != DIFF_NO_PARTNER;
-        bool right_waits = has_right && words->partner[right] != DIFF_NO_PARTNER;
+        bool left_waits = has_left && words->partner && words->partner[left] != DIFF_NO_PARTNER;
+        bool right_waits = has_right && words->partner && words->partner[right] != DIFF_NO_PARTNER;
         /* A line with a partner waits until the other side has come to it. */
         bool takes_left = has_left && (!left_waits || right_waits || !has_right);
         bool takes_right = has_right && (!right_waits || left_waits || !has_left);
@@ -48,8 +50,8 @@ static bool add_hunk_side_by_side(struct diff_rows *rows, const struct diff *dif
 {
     const struct diff_hunk *hunk = &diff->hunks[row.hunk];
     const struct diff_line *lines = diff->lines + hunk->first_line;
-    struct diff_words words;
-    if (diff_words_of_hunk(diff, row.hunk, &words, NULL) != STATUS_OK)
+    struct diff_words words = {0};
+    if (diff->n_lines <= PARTNERS_MOST && diff_words_of_hunk(diff, row.hunk, &words, NULL) != STATUS_OK)
         return false;
     bool is_fine = true;
     for (uint32_t at = 0; is_fine && at < hunk->n_lines;) {

@@ -68,6 +68,7 @@ struct diff {
     struct diff_hunk *hunks;
     struct diff_line *lines;
     size_t n_files, n_hunks, n_lines;
+    bool is_partial;         /* there are more files than max_files */
     char base[41], head[41]; /* ids of commits where they are such, else "index", "worktree", "" */
     /* owners of what the slices show */
     struct arena arena;
@@ -91,6 +92,7 @@ struct diff_options {
     bool no_renames;        /* what was renamed or copied is shown as deleted and added */
     uint64_t large;         /* bytes of a file; 0: 8 MiB */
     const char *index_file; /* another index than the repository's, for DIFF_STAGED; NULL: its own */
+    size_t max_files;       /* no more than these, the first ones; 0: all */
     const atomic_bool *cancel;
 };
 

@@ -231,6 +231,14 @@ static enum status take_as(struct source *source, const git_diff_delta *delta, g
     return take_delta(source, &other);
 }
 
+/* Whether as many files are there as were asked for, and more to come. */
+static bool has_enough(struct source *source)
+{
+    if (source->options->max_files && source->diff->n_files >= source->options->max_files)
+        source->diff->is_partial = true;
+    return source->diff->is_partial;
+}
+
 /* In their order.  But where another file comes in place of one that was renamed away or copied, that isn't shown: the new name
  * is added, and behind all others the file goes and the other one comes.  `git apply` wants it so. */
 static enum status take_in_order(struct source *source, git_diff *theirs)
@@ -249,7 +257,7 @@ static enum status take_in_order(struct source *source, git_diff *theirs)
         qsort(moved, n_moved, sizeof *moved, compare_moved);
         qsort(added, n_added, sizeof *added, compare_moved);
     }
-    for (size_t i = 0; !status && i < n; i++) {
+    for (size_t i = 0; !status && i < n && !has_enough(source); i++) {
         const git_diff_delta *delta = git_diff_get_delta(theirs, i);
         bool has_source = delta->status == GIT_DELTA_RENAMED || delta->status == GIT_DELTA_COPIED;
         if (has_source && find_moved(added, n_added, delta->old_file.path))
@@ -257,7 +265,7 @@ static enum status take_in_order(struct source *source, git_diff *theirs)
         else if (delta->status != GIT_DELTA_ADDED || !find_moved(moved, n_moved, delta->new_file.path))
             status = take_delta(source, delta);
     }
-    for (size_t i = 0; !status && i < n_added; i++) {
+    for (size_t i = 0; !status && i < n_added && !source->diff->is_partial; i++) {
         const git_diff_delta *gone = find_moved(moved, n_moved, added[i].path);
         if (gone)
             status = take_as(source, gone, GIT_DELTA_DELETED);
@@ -540,12 +548,12 @@ static enum status diff_worktree(struct source *source)
     status = repo_load_entries(source->repo, source->error);
     size_t next = 0; /* entry that may be a submodule */
     source->has_modes = repo_has_modes(source->repo);
-    for (size_t i = 0; !status && i < files.n; i++) {
+    for (size_t i = 0; !status && i < files.n && !has_enough(source); i++) {
         status = take_submodules(source, &next, files.files[i].path);
         if (!status && (files.files[i].skip != REPO_SKIP_SECRET || files.files[i].is_tracked))
             status = take_changed(source, &files.files[i], &text);
     }
-    if (!status)
+    if (!status && !source->diff->is_partial)
         status = take_submodules(source, &next, "");
     buffer_deinit(&text);
     repo_files_deinit(&files);

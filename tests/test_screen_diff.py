@@ -228,6 +228,18 @@ def discarding():
     terminal.leave()
 
 
+def many_files():
+    for i in range(60):
+        write("many/%02d.txt" % i, "new\n")
+    terminal = start()
+    terminal.type(":diff\r")
+    check(shown(terminal, "67 files", "data.bin"), "of many files the first are shown, then all", terminal.text())
+    terminal.type("/many/59\r")
+    check(shown(terminal, "v many/59.txt"), "down to the last", terminal.text())
+    terminal.leave()
+    subprocess.run(["rm", "-r", os.path.join(HOME, "many")], check=True)
+
+
 def others():
     git("commit", "-qam", "second")
     terminal = start(rows=24, columns=80)
@@ -258,6 +270,6 @@ def others():
 HOME = os.path.join(FOLDER, "repository")
 os.makedirs(HOME)
 make_repository()
-for part in [reading, looking, staging, discarding, others]:
+for part in [reading, looking, many_files, staging, discarding, others]:
     part()
 sys.exit(end())
