@@ -83,6 +83,9 @@ struct view *screen_chat_view(
     struct screen *screen);              /* the focused one's, else the first that shows the conversation */
 void screen_ask(struct screen *screen);  /* what stands in the question's entry */
 void screen_edit(struct screen *screen); /* screen_edit.c: the question, in $EDITOR */
+/* Text in $VISUAL or $EDITOR, while the terminal is given back; name: of its file, "commit.txt".  False with a note where the
+ * editor failed. */
+bool screen_edit_text(struct screen *screen, const char *name, struct buffer *text);
 void screen_copy(struct screen *screen, bool is_answer);
 
 /* ---- screen_draw.c ---- */
@@ -105,6 +108,7 @@ void screen_search_diff(struct screen *screen, const char *text, int direction);
 void screen_take_diff(struct screen *screen);
 void screen_draw_diff_title(struct screen *screen, struct area area, enum style style);
 void screen_close_diff(struct screen *screen);
+void screen_commit(struct screen *screen, const char *argument); /* screen_commit.c: "" or "amend" */
 
 /* ---- screen_messages.c ---- */
 void screen_take_messages(struct screen *screen);

@@ -117,6 +117,7 @@ static const struct screen_command commands[] = {
     {"copy", "[answer]", "the last code block above, or the answer, to the clipboard", false, run_copy, NULL},
     {"diff", "[--staged|REV|A..B]", "what changed: the worktree, what is staged, a commit, a range", false, run_diff,
      NULL},
+    {"commit", "[amend]", "commit what is staged, its message in $VISUAL or $EDITOR", false, screen_commit, NULL},
     {"quit", "", "leave", false, run_quit, NULL},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

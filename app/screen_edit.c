@@ -1,5 +1,6 @@
-/* screen_edit: the question in the user's own editor, on the terminal that the screen gives back for so long. */
+/* screen_edit: text in the user's own editor, on the terminal that the screen gives back for so long. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,34 +49,46 @@ static bool write_all(int fd, const char *bytes, size_t size)
     return true;
 }
 
-void screen_edit(struct screen *screen)
+bool screen_edit_text(struct screen *screen, const char *name, struct buffer *text)
 {
     const char *folder = getenv("TMPDIR");
-    struct buffer path = {0}, text = {0};
+    struct buffer path = {0};
     struct error error = {0};
-    buffer_printf(&path, "%s/fathom-question-XXXXXX.md", folder && *folder ? folder : "/tmp");
-    int fd = path.failed ? -1 : mkstemps(path.data, 3);
-    bool is_written = fd >= 0 && write_all(fd, buffer_text(&screen->question.text), screen->question.text.size);
+    bool is_edited = false;
+    buffer_printf(&path, "%s/fathom-XXXXXX-%s", folder && *folder ? folder : "/tmp", name);
+    int fd = path.failed ? -1 : mkostemps(path.data, (int)strlen(name) + 1, O_CLOEXEC);
+    bool is_written = fd >= 0 && write_all(fd, buffer_text(text), text->size);
+    int failed = errno;
     if (fd >= 0)
         close(fd);
     if (!is_written) {
-        screen_note(screen, "a file for the editor: %s", strerror(errno));
+        screen_note(screen, "a file for the editor: %s", strerror(failed));
     } else {
         terminal_release(screen->terminal);
         int status = run_editor(path.data);
         terminal_resume(screen->terminal);
+        buffer_clear(text);
         if (status != 0)
-            screen_note(screen, "%.60s failed: the question is as it was", editor());
-        else if (input_read_file(path.data, NULL, INPUT_LIMIT, &text, &error) != STATUS_OK)
+            screen_note(screen, "%.60s failed: nothing was changed", editor());
+        else if (input_read_file(path.data, NULL, INPUT_LIMIT, text, &error) != STATUS_OK)
             screen_note(screen, "%.200s", error.text);
-        else {
-            while (text.size && text.data[text.size - 1] == '\n') /* which editors put there */
-                text.data[--text.size] = 0;
-            input_set(&screen->question, buffer_text(&text), text.size);
-        }
+        else
+            is_edited = true;
     }
     if (fd >= 0)
         unlink(path.data);
     buffer_deinit(&path);
+    return is_edited;
+}
+
+void screen_edit(struct screen *screen)
+{
+    struct buffer text = {0};
+    buffer_append(&text, buffer_text(&screen->question.text), screen->question.text.size);
+    if (screen_edit_text(screen, "question.md", &text)) {
+        while (text.size && text.data[text.size - 1] == '\n') /* which editors put there */
+            text.data[--text.size] = 0;
+        input_set(&screen->question, buffer_text(&text), text.size);
+    }
     buffer_deinit(&text);
 }

@@ -63,6 +63,7 @@ enum action {
     ACT_SHORTER,
     ACT_EQUAL,
     ACT_ZOOM,
+    ACT_COMMIT,
     ACT_NOTHING,
     ACT_DIFF = 512, /* + enum diff_action */
 };
@@ -138,6 +139,7 @@ static const struct key_row rows[] = {
     {PLACE_DIFF, {'v'}, ACT_DIFF + DIFF_MARK_LINES, "choose lines from here on, or no more"},
     {PLACE_DIFF, {'x'}, ACT_DIFF + DIFF_DISCARD, "discard it from the worktree; asks once"},
     {PLACE_DIFF, {'u'}, ACT_DIFF + DIFF_UNDO, "take back what was staged, unstaged or discarded last"},
+    {PLACE_DIFF, {'c'}, ACT_COMMIT, "commit what is staged: the message in $VISUAL or $EDITOR"},
     {PLACE_DIFF, {'t'}, ACT_DIFF + DIFF_OTHER, "the worktree's changes, or what is staged"},
     {PLACE_DIFF, {'r'}, ACT_DIFF + DIFF_AGAIN, "read it again"},
     {PLACE_DIFF, {'|'}, ACT_DIFF + DIFF_SIDES, "side by side, or one below the other"},
@@ -449,6 +451,9 @@ static void do_other(struct screen *screen, enum action action)
         break;
     case ACT_EDIT:
         screen_edit(screen);
+        break;
+    case ACT_COMMIT:
+        screen_commit(screen, "");
         break;
     case ACT_COMPLETE:
         complete(screen);

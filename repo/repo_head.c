@@ -13,7 +13,10 @@ void repo_head_id(struct repo *repo, char id[41])
     pthread_mutex_unlock(&repo->lock);
 }
 
-enum status repo_commit_subject(struct repo *repo, const char *revision, struct buffer *out, struct error *error)
+typedef const char *text_of_fn(const git_commit *commit);
+
+static enum status append_text(struct repo *repo, const char *revision, text_of_fn *text_of, struct buffer *out,
+                               struct error *error)
 {
     git_object *object = NULL, *commit = NULL;
     pthread_mutex_lock(&repo->lock);
@@ -21,12 +24,27 @@ enum status repo_commit_subject(struct repo *repo, const char *revision, struct 
     if (!code)
         code = git_object_peel(&commit, object, GIT_OBJECT_COMMIT);
     if (!code) {
-        const char *summary = git_commit_summary((git_commit *)commit);
-        buffer_append_text(out, summary ? summary : "");
+        const char *text = text_of((git_commit *)commit);
+        buffer_append_text(out, text ? text : "");
     }
     enum status status = code ? repo_git_fail(code, revision, error) : buffer_status(out, error);
     git_object_free(object);
     git_object_free(commit);
     pthread_mutex_unlock(&repo->lock);
     return status;
+}
+
+static const char *summary_of(const git_commit *commit)
+{
+    return git_commit_summary((git_commit *)(uintptr_t)commit);
+}
+
+enum status repo_commit_subject(struct repo *repo, const char *revision, struct buffer *out, struct error *error)
+{
+    return append_text(repo, revision, summary_of, out, error);
+}
+
+enum status repo_commit_message(struct repo *repo, const char *revision, struct buffer *out, struct error *error)
+{
+    return append_text(repo, revision, git_commit_message, out, error);
 }

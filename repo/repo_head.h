@@ -6,6 +6,8 @@
 
 void repo_head_id(struct repo *repo, char id[41]); /* of HEAD's commit; "" where there is none */
 
+/* Appends a commit's whole message.  STATUS_NOT_FOUND. */
+enum status repo_commit_message(struct repo *repo, const char *revision, struct buffer *out, struct error *error);
 /* Appends the first line of a commit's message.  STATUS_NOT_FOUND. */
 enum status repo_commit_subject(struct repo *repo, const char *revision, struct buffer *out, struct error *error);
 

@@ -53,9 +53,9 @@ def make_repository():
     write("new.py", "def f():\n    return '\x1b]52;c;aGVsbG8=\x07 \u202e \x9b2J'\n")
 
 
-def start(rows=40, columns=110, words=(), depth="truecolor"):
+def start(rows=40, columns=110, words=(), depth="truecolor", environment=None):
     terminal = Terminal("--no-save", *words, HOME, rows=rows, columns=columns, script=["hello"],
-                        environment={"COLORTERM": depth})
+                        environment=dict({"COLORTERM": depth}, **(environment or {})))
     terminal.opened()
     return terminal
 
@@ -228,6 +228,52 @@ def discarding():
     terminal.leave()
 
 
+def committing():
+    """The editor of the message is a script; git's own hook refuses the first try."""
+    editor, hook = os.path.join(FOLDER, "editor"), os.path.join(HOME, ".git/hooks/commit-msg")
+    with open(editor, "w") as file:
+        file.write('#!/bin/sh\ncp "$1" %s/seen\n[ -e %s/quiet ] || echo "Raise the limit" > "$1"\n' % (FOLDER, FOLDER))
+    with open(hook, "w") as file:
+        file.write("#!/bin/sh\nprintf 'the hook \\033[31msays no\\n'\nexit 1\n")
+    os.chmod(editor, 0o755)
+    os.chmod(hook, 0o755)
+    git("config", "user.name", "A")
+    git("config", "user.email", "a@example.org")
+    terminal = start(environment={"EDITOR": editor, "VISUAL": "", "GIT_CONFIG_GLOBAL": "/dev/null"})
+    terminal.type(":diff\r")
+    shown(terminal, "7 files")
+    terminal.type("/limit = 8\rs")
+    shown(terminal, "done: stage")
+    terminal.type("t")
+    shown(terminal, "staged  1 file")
+    before = git("rev-parse", "HEAD")
+    terminal.type("c")
+    check(shown(terminal, "git commit ended with 1") and git("rev-parse", "HEAD") == before, "a hook refuses a commit", terminal.text())
+    with open(os.path.join(FOLDER, "seen")) as file:
+        check("modified  src/code.c" in file.read(), "the editor sees what is staged")
+    check(terminal.wait(lambda text: git("diff", "--cached", "--stat") != "", 5), "the index is kept", git("diff", "--cached", "--stat"))
+    terminal.type("\x17z")
+    check(shown(terminal, "the hook ^[[31msays no") or shown(terminal, "says no"), "what it said is in the conversation", terminal.text())
+    check(terminal.is_clean() is True, "made visible", terminal.is_clean())
+    os.remove(hook)
+    open(os.path.join(FOLDER, "quiet"), "w").close()
+    terminal.type("c")
+    check(shown(terminal, "committed ") and git("log", "-1", "--format=%B").strip() == "Raise the limit",
+          "and then the kept message is the editor's, and git commits", git("log", "-1", "--format=%B") + terminal.text())
+    check(shown(terminal, "Nothing is staged"), "what is staged is read again", terminal.text())
+    with open(editor, "w") as file:
+        file.write('#!/bin/sh\ncp "$1" %s/seen\necho "Raise it again" > "$1"\n' % FOLDER)
+    terminal.type(":commit amend\r")
+    terminal.wait(lambda text: git("log", "-1", "--format=%B").strip() == "Raise it again", 10)
+    check(shown(terminal, "committed ") and git("rev-list", "--count", "HEAD").strip() == "2", "amend makes the last one anew",
+          git("log") + terminal.text())
+    with open(os.path.join(FOLDER, "seen")) as file:
+        check(file.read().startswith("Raise the limit\n"), "from its message")
+    terminal.type(":commit --all\r")
+    check(shown(terminal, ":commit takes nothing, or amend"), "other words are refused", terminal.text())
+    terminal.leave()
+
+
 def many_files():
     for i in range(60):
         write("many/%02d.txt" % i, "new\n")
@@ -270,6 +316,6 @@ def others():
 HOME = os.path.join(FOLDER, "repository")
 os.makedirs(HOME)
 make_repository()
-for part in [reading, looking, many_files, staging, discarding, others]:
+for part in [reading, looking, many_files, staging, discarding, committing, others]:
     part()
 sys.exit(end())
