@@ -184,9 +184,7 @@ enum status stage_index_open(struct repo *repo, struct stage_index **out, struct
         status = write_copy(index, &bytes, error);
     buffer_deinit(&bytes);
     if (!status) {
-        int code = git_index_open(&index->git, index->copy);
-        if (!code && !index->is_new)
-            code = git_index_read(index->git, 1);
+        int code = git_index_open(&index->git, index->copy); /* reads it */
         if (code)
             status = repo_git_fail(code, index->path, error);
     }
