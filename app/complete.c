@@ -144,6 +144,12 @@ static bool goes_on(void *context)
     return between(context, NULL) == STATUS_OK;
 }
 
+static void pass_text(void *context, const char *text, size_t size)
+{
+    const struct run *run = context;
+    run->request->on_text(run->request->context, text, size);
+}
+
 static void note_first(void *context)
 {
     struct run *run = context;
@@ -233,6 +239,7 @@ static enum status fill(struct run *run, struct fim_ways *ways)
         .n_stops = request->n_stops,
         .between = goes_on,
         .on_first = note_first,
+        .on_text = request->on_text ? pass_text : NULL,
         .context = run,
     };
     /* Of the suffix only what the model may be asked about and what is compared: its first lines. */

@@ -50,6 +50,8 @@ struct complete_request {
     const struct fim_syntax *syntax; /* may be NULL: app/complete_syntax.h */
     /* May be NULL.  Called on the engine's thread between tokens and slices; false cancels. */
     bool (*between)(void *context);
+    /* May be NULL: struct fim_fill_options.  Nothing is told before the end where several ways are followed. */
+    void (*on_text)(void *context, const char *text, size_t size);
     void *context;
 };
 

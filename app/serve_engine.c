@@ -371,6 +371,12 @@ static bool between(void *context)
     return true;
 }
 
+static void pass_text(void *context, const char *text, size_t size)
+{
+    const struct completion *completion = context;
+    serve_infill_text(completion->job, text, size);
+}
+
 static void complete(struct serve_engine *engine, struct serve_job *job)
 {
     struct completion completion = {engine, job};
@@ -378,6 +384,7 @@ static void complete(struct serve_engine *engine, struct serve_job *job)
     struct complete_result result = {0};
     struct error error = {0};
     request->between = between;
+    request->on_text = job->task.infill->is_told ? pass_text : NULL;
     request->context = &completion;
     engine->is_completing = true;
     enum status status =

@@ -211,6 +211,9 @@ static enum status read_limits(const struct serve *serve, const cJSON *body, str
     infill->n_indent = (size_t)n_indent;
     request->n_predict = serve_limit_tokens(serve, request->n_predict);
     infill->is_warm_up = request->n_predict == 0;
+    infill->is_told = status == STATUS_OK && job->is_streamed && !infill->is_list && !infill->is_warm_up;
+    for (size_t i = 0; i < infill->n_fields && infill->is_told && strcmp(infill->fields[i], "content") != 0; i++)
+        infill->is_told = i + 1 < infill->n_fields;
     if (infill->is_warm_up) /* nobody waits for it: it goes on until somebody asks for something */
         request->prompt_ms = 0;
     return status;
@@ -261,6 +264,8 @@ enum status serve_read_infill(struct serve *serve, const struct cJSON *body, str
         status = read_limits(serve, body, job, infill, error);
     if (status == STATUS_OK)
         status = read_place(serve, body, job, infill, error);
+    if (status == STATUS_OK && infill->is_told)
+        status = serve_job_open(job, 1, 1, error);
     *for_engine = status == STATUS_OK;
     return status;
 }
@@ -276,10 +281,10 @@ static size_t indentation(const char *line, const char *end)
 }
 
 /* What is left of a text when its lines after the first must be indented by n. */
-static size_t cut_by_indent(const struct buffer *text, size_t n)
+static size_t cut_by_indent(const char *begin, size_t size, size_t n)
 {
-    const char *begin = buffer_text(text), *end = begin + text->size;
-    for (const char *newline = memchr(begin, '\n', text->size); newline;) {
+    const char *end = begin + size;
+    for (const char *newline = memchr(begin, '\n', size); newline;) {
         const char *line = newline + 1;
         const char *next = memchr(line, '\n', (size_t)(end - line));
         const char *stop = next ? next : end;
@@ -288,13 +293,24 @@ static size_t cut_by_indent(const struct buffer *text, size_t n)
             return (size_t)(newline - begin);
         newline = next;
     }
-    return text->size;
+    return size;
+}
+
+void serve_infill_text(struct serve_job *job, const char *text, size_t size)
+{
+    struct serve_infill *infill = job->task.infill;
+    size = cut_by_indent(text, size, infill->n_indent);
+    if (size <= infill->n_told)
+        return;
+    serve_choice_text(job->choices, TEXT_ANSWER, text + infill->n_told, size - infill->n_told);
+    infill->n_told = size;
+    serve_job_pass(job);
 }
 
 struct shown {
     const struct complete_result *result;
     const struct complete_way *way; /* NULL: there is none */
-    size_t size;                    /* of its text that is shown */
+    size_t size, n_told;            /* of its text that is shown; of that what went out before */
     bool is_truncated, was_cut;
     const char *model;
     int32_t n_ctx;
@@ -376,7 +392,8 @@ static bool append_field(const struct shown *shown, const char *name, struct buf
     if (strncmp(name, "timings/", 8) == 0)
         return append_timing(shown, name + 8, out);
     if (strcmp(name, "content") == 0)
-        json_append_string(out, shown->way ? buffer_text(&shown->way->text) : "", shown->size);
+        json_append_string(out, shown->way ? buffer_text(&shown->way->text) + shown->n_told : "",
+                           shown->size - shown->n_told);
     else if (strcmp(name, "timings") == 0)
         append_timings(shown, out);
     else if (strcmp(name, "tokens_cached") == 0 || strcmp(name, "tokens_evaluated") == 0)
@@ -446,7 +463,9 @@ void serve_infill_reply(struct serve_job *job, const char *model, int32_t n_ctx,
     for (size_t i = 0; i < n; i++) {
         struct shown shown = {.result = result, .model = model, .n_ctx = n_ctx};
         shown.way = i < result->n_ways ? &result->ways[i] : NULL;
-        shown.size = shown.way ? cut_by_indent(&shown.way->text, infill->n_indent) : 0;
+        shown.size =
+            shown.way ? cut_by_indent(buffer_text(&shown.way->text), shown.way->text.size, infill->n_indent) : 0;
+        shown.n_told = infill->n_told < shown.size ? infill->n_told : shown.size;
         shown.was_cut = shown.way && shown.size < shown.way->text.size;
         shown.is_truncated = is_truncated(infill, result);
         if (i)

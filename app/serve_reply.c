@@ -206,12 +206,26 @@ static void append_end(const struct serve_choice *choice, const char *model, str
     end_event(choice->job, out);
 }
 
+static void append_infill(const struct serve_pending *pending, struct buffer *out)
+{
+    if (!pending->text.size)
+        return;
+    buffer_append_text(out, "data: {\"content\":");
+    json_append_string(out, pending->text.data, pending->text.size);
+    buffer_append_text(out, ",\"stop\":false}\n\n");
+}
+
 void serve_reply_events(struct serve_job *job, const char *model, struct buffer *out)
 {
     for (size_t i = 0; i < job->n_choices; i++) {
         struct serve_choice *choice = &job->choices[i];
         bool is_ended;
         struct serve_pending pending = take_pending(choice, &is_ended);
+        if (job->form == SERVE_INFILL) {
+            append_infill(&pending, out);
+            pending_deinit(&pending);
+            continue;
+        }
         bool is_silent = is_ended && !choice->has_begun; /* an answer without a word still has a beginning */
         if (!is_empty(&pending) || is_silent) {
             append_piece(choice, model, &pending, out);
@@ -234,6 +248,10 @@ void serve_reply_last(struct serve_job *job, const char *model, struct buffer *o
         return;
     }
     serve_reply_events(job, model, out);
+    if (job->form == SERVE_INFILL) {
+        buffer_append(out, buffer_text(&job->reply), job->reply.size);
+        return;
+    }
     if (job->tells_usage) {
         begin_event(job, model, out);
         buffer_append_text(out, "],");

@@ -1,5 +1,6 @@
 /* fill: see fill.h.  This file opens and follows the ways; fill_rank.c asks the suffix and ranks them. */
 #include "fim/fill_private.h"
+#include "fim/trim.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -252,6 +253,36 @@ bool fill_is_late(const struct fill *fill)
     return fill->options->deadline_ns && clock_now_ns() >= fill->options->deadline_ns;
 }
 
+/* How much of the text's end may be the beginning of a stop. */
+static size_t stop_begun(const struct fill *fill, const struct buffer *text)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < fill->options->n_stops; i++) {
+        struct slice stop = slice_from(fill->options->stops[i]), all = {buffer_text(text), text->size};
+        size_t n = stop.size < all.size ? stop.size : all.size;
+        while (n > most && !slice_ends(all, (struct slice){stop.data, n}))
+            n--;
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
+static void tell(struct fill *fill)
+{
+    const struct branch *branch = &fill->branches[0];
+    struct buffer text = {0};
+    if (!fill->options->on_text || fill->options->n_ways > 1 || branch->stop)
+        return;
+    size_t size = branch->text.size - stop_begun(fill, &branch->text);
+    fim_preview(fill->place, fill->suffix, (struct slice){buffer_text(&branch->text), size}, &text);
+    struct slice told = {buffer_text(&fill->told), fill->told.size};
+    if (!text.failed && text.size > told.size && slice_begins((struct slice){text.data, text.size}, told)) {
+        buffer_append(&fill->told, text.data + told.size, text.size - told.size);
+        fill->options->on_text(fill->options->context, text.data, text.size);
+    }
+    buffer_deinit(&text);
+}
+
 static enum status follow(struct fill *fill, struct error *error)
 {
     enum status status = STATUS_OK;
@@ -266,6 +297,8 @@ static enum status follow(struct fill *fill, struct error *error)
         status = step_choose(fill, error);
         if (!status && step == 0 && fill->options->on_first)
             fill->options->on_first(fill->options->context);
+        if (!status)
+            tell(fill);
         if (!status)
             status = step_append(fill, error);
     }
@@ -295,6 +328,20 @@ static enum status start(struct fill *fill, struct session *session, struct slic
     return sampler_new(&options->sampling, fill->n_vocab, &fill->sampler, error);
 }
 
+/* What was told can't be taken back. */
+static enum status keep_told(const struct fill *fill, struct fim_ways *out, struct error *error)
+{
+    struct slice told = {buffer_text(&fill->told), fill->told.size};
+    if (!told.size || !out->n)
+        return STATUS_OK;
+    struct buffer *text = &out->ways[0].text;
+    if (slice_begins((struct slice){buffer_text(text), text->size}, told))
+        return STATUS_OK;
+    buffer_clear(text);
+    buffer_append(text, told.data, told.size);
+    return buffer_status(text, error);
+}
+
 enum status fim_fill(const struct engine *engine, struct session *session, const struct fim_format *format,
                      const struct healer *healer, struct slice heal, const struct fim_place *place, struct slice suffix,
                      const struct fim_fill_options *options, struct fim_ways *out, struct error *error)
@@ -313,9 +360,12 @@ enum status fim_fill(const struct engine *engine, struct session *session, const
         status = follow(&fill, error);
     if (!status)
         status = fill_rank(&fill, out, error);
+    if (!status)
+        status = keep_told(&fill, out, error);
     out->n_decoded = fill.n_decoded;
     for (size_t i = 0; i < FIM_WAYS_MOST; i++)
         branch_close(&fill.branches[i]);
+    buffer_deinit(&fill.told);
     sampler_free(fill.sampler);
     free(fill.masked);
     if (status)

@@ -33,6 +33,9 @@ struct fim_fill_options {
     /* May be NULL.  The first way's first token is there; a batch of tokens is about to be evaluated (false cancels). */
     void (*on_first)(void *context);
     bool (*between)(void *context);
+    /* May be NULL.  Where there is one way alone: its text, as far as that is certain, each time that it grew.  What was told stays, so
+     * syntax errors in it aren't cut off any more. */
+    void (*on_text)(void *context, const char *text, size_t size);
     void *context;
 };
 

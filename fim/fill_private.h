@@ -34,6 +34,7 @@ struct fill {
     size_t n_branches, n_decoded;
     struct sampler *sampler; /* of the first way */
     float *masked;           /* (n_vocab) */
+    struct buffer told;      /* of the one way, by on_text */
 };
 
 /* A way's score: the suffix's log-probability behind it, and so much of its own, over the square root of its tokens: the sum

@@ -164,6 +164,71 @@ void fim_trim(const struct fim_place *place, struct slice suffix, struct buffer 
         cut_at(middle, 0);
 }
 
+/* ---- while it is written ---- */
+
+/* Of one line: what stands behind it may be beginning. */
+static void preview_line(const struct fim_place *place, struct buffer *out)
+{
+    struct slice rest = slice_trim(place->rest), text;
+    const char *newline = memchr(buffer_text(out), '\n', out->size);
+    if (newline)
+        cut_at(out, (size_t)(newline - out->data));
+    text = slice_trim_end(text_of(out));
+    for (size_t n = 1; n > 0;) { /* where it stood there twice, both may go */
+        n = rest.size < text.size ? rest.size : text.size;
+        while (n > 0 && !slice_ends(text, (struct slice){rest.data, n}))
+            n--;
+        text = slice_trim_end((struct slice){text.data, text.size - n});
+    }
+    cut_at(out, text.size);
+    if (!slice_trim(place->before).size)
+        cut_at(out, 0); /* it may turn out to be the suffix's own first line */
+}
+
+/* Of several: the last two whole ones may be said once more, or be how the suffix begins; the one that is being written, too. */
+static void preview_lines(struct slice suffix, struct buffer *out)
+{
+    enum { HELD = 2 };
+    size_t starts[HELD + 1] = {0}, next;
+    trim_repeated(out); /* anywhere: what comes behind it doesn't count */
+    const char *newline = out->size ? memrchr(out->data, '\n', out->size) : NULL;
+    cut_at(out, newline ? (size_t)(newline + 1 - out->data) : 0);
+    struct slice text = text_of(out);
+    for (size_t at = 0; at < text.size; at = next) {
+        line_at(text, at, &next);
+        if (leads_suffix((struct slice){text.data + at, text.size - at}, suffix)) {
+            text.size = at;
+            break;
+        }
+    }
+    for (size_t at = 0; at < text.size; at = next) {
+        line_at(text, at, &next);
+        memmove(starts, starts + 1, HELD * sizeof *starts);
+        starts[HELD] = at;
+    }
+    cut_at(out, slice_trim_end((struct slice){text.data, starts[1]}).size);
+}
+
+void fim_preview(const struct fim_place *place, struct slice suffix, struct slice text, struct buffer *out)
+{
+    struct slice before = slice_trim(place->before);
+    size_t blank = 0;
+    buffer_clear(out);
+    while (blank < text.size && byte_is_space(text.data[blank]))
+        blank++;
+    struct slice begun = {text.data + blank, text.size - blank};
+    if (before.size >= TELLING && begun.size < before.size && slice_begins(before, begun))
+        return; /* perhaps what stands before the cursor comes again */
+    buffer_append(out, text.data, text.size);
+    trim_head(place, out);
+    if (place->extent == FIM_LINE)
+        preview_line(place, out);
+    else
+        preview_lines(suffix, out);
+    if (place->has_crlf)
+        use_crlf(out);
+}
+
 /* ---- syntax ---- */
 
 /* The next shorter beginning that may be good: without its last line, or its last word or mark. */

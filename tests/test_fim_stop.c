@@ -224,11 +224,80 @@ static void test_any_bytes(void **state)
     }
 }
 
+static size_t draw(uint64_t *seed, size_t n)
+{
+    *seed ^= *seed << 13, *seed ^= *seed >> 7, *seed ^= *seed << 17;
+    return (size_t)(*seed % n);
+}
+
+/* Pieces that often repeat each other: what middles are trimmed of. */
+static void write_pieces(uint64_t *seed, size_t most, struct buffer *out)
+{
+    static const char *const pieces[] = {
+        "x = f(a)", "return", " ",   "    ",  "\n",       "\n",   "\n    ", ")", "}",   "{",  "(",          "a, ", ";",
+        "y",        "\n\n",   "end", "\n}\n", "if (x) {", "\r\n", "[i]",    "'", "// ", "# ", "\n  return", ":",   "x"};
+    for (size_t n = draw(seed, most); n > 0; n--)
+        buffer_append_text(out, pieces[draw(seed, sizeof pieces / sizeof *pieces)]);
+}
+
+/* What was previewed while a middle came is how it begins in the end, wherever it ends. */
+static void test_preview(void **state)
+{
+    uint64_t seed = 7;
+    size_t n_previewed = 0, n_final = 0, n_wrong = 0;
+    (void)state;
+    for (int round = 0; round < 20000; round++) {
+        struct buffer prefix = {0}, suffix = {0}, text = {0}, seen = {0}, preview = {0}, final = {0};
+        struct fim_place place;
+        size_t end = 0, size = 0;
+        write_pieces(&seed, 12, &prefix);
+        write_pieces(&seed, 8, &suffix);
+        write_pieces(&seed, 24, &text);
+        struct slice behind = {buffer_text(&suffix), suffix.size};
+        fim_place_of(slice_from(round % 2 ? "a.py" : "a.c"), (struct slice){buffer_text(&prefix), prefix.size}, behind,
+                     &place);
+        enum fim_stop stop = FIM_GOES_ON;
+        while (size < text.size && !stop) {
+            size += 1 + draw(&seed, 5);
+            size = size < text.size ? size : text.size;
+            stop = fim_stop_find(&place, buffer_text(&text), size, false, &end);
+            if (stop)
+                break;
+            fim_preview(&place, behind, (struct slice){buffer_text(&text), size}, &preview);
+            if (preview.size > seen.size) {
+                buffer_clear(&seen);
+                buffer_append(&seen, preview.data, preview.size);
+            }
+        }
+        if (!stop)
+            fim_stop_find(&place, buffer_text(&text), size, true, &end);
+        buffer_append(&final, buffer_text(&text), stop ? end : size);
+        fim_trim(&place, behind, &final);
+        n_previewed += seen.size;
+        n_final += final.size;
+        if (seen.size > final.size || (seen.size && memcmp(seen.data, final.data, seen.size) != 0)) {
+            if (!n_wrong++)
+                print_message("# extent %d: before \"%s\" behind \"%s\": \"%s\" was told of \"%s\" (of \"%.*s\")\n",
+                              (int)place.extent, buffer_text(&prefix), buffer_text(&suffix), buffer_text(&seen),
+                              buffer_text(&final), (int)size, buffer_text(&text));
+        }
+        buffer_deinit(&prefix);
+        buffer_deinit(&suffix);
+        buffer_deinit(&text);
+        buffer_deinit(&seen);
+        buffer_deinit(&preview);
+        buffer_deinit(&final);
+    }
+    print_message("# told before the end: %zu of %zu bytes\n", n_previewed, n_final);
+    assert_int_equal(n_wrong, 0);
+    assert_true(n_previewed * 5 > n_final);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stops),    cmocka_unit_test(test_places),    cmocka_unit_test(test_trims),
-        cmocka_unit_test(test_cut_back), cmocka_unit_test(test_any_bytes),
+        cmocka_unit_test(test_cut_back), cmocka_unit_test(test_any_bytes), cmocka_unit_test(test_preview),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

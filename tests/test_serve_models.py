@@ -166,6 +166,29 @@ def test_repository():
     without.stop()
 
 
+def test_stream():
+    """The text comes as it is certain, and what came is how the whole one begins; a list, or a model without marks, in one event."""
+    server, unmarked = test_serve.Server("--fim-form", "seeded", model=make_marked()), test_serve.Server(model=model("repeat"))
+    block = "".join(f"    total += weigh(item_{i}, first_{i});\n    check(total, {i});\n" for i in range(6))
+    body = {"input_prefix": "int first(void)\n{\n" + block + "    return total;\n}\n\nint second(void)\n{\n", "prompt": "    total +=",
+            "input_suffix": "\n}\n", "n_predict": 60, "temperature": 0, "cache_prompt": True}
+    place = dict(body, prompt="", n_predict=120)  # a whole body
+    for one in (body, place):
+        status, headers, data = server.ask("POST", "/infill", dict(one, stream=True))
+        assert status == 200 and headers["Content-Type"] == "text/event-stream"
+        parts = [json.loads(part[6:]) for part in data.decode().split("\n\n")[:-1]]
+        text = "".join(part["content"] for part in parts)
+        assert [part["stop"] for part in parts] == [False] * (len(parts) - 1) + [True] and "timings" in parts[-1], parts
+        assert text == server.post("/infill", one)["content"] and text, parts
+        assert len(parts) > 2, parts
+        print(f"{len(parts)} events for {text!r}"[:200])
+    for other, more in ((server, {"n_cmpl": 2}), (unmarked, {}), (server, {"n_predict": 0}), (server, {"response_fields": ["truncated"]})):
+        data = other.ask("POST", "/infill", dict(body, stream=True, **more))[2].decode()
+        assert data.count("data: ") == 1 and data.endswith("\n\n"), data
+    server.stop()
+    unmarked.stop()
+
+
 def test_samplers():
     """Those that aren't listed are off; what there isn't here is refused by name."""
     server = test_serve.Server(model=make_marked())
