@@ -30,8 +30,11 @@ struct plan {
     struct journal_record *record;
     bool has_modes;
     struct error *error;
+    uint64_t n_kept;                     /* bytes of files that the journal gets */
     struct buffer base, text, raw, work; /* contents of the file at hand */
 };
+
+enum { MOST_KEPT = 512 << 20 };
 
 static const struct diff_side nothing = {.path = ""};
 
@@ -375,6 +378,10 @@ static enum status plan_discard(struct plan *plan, const struct item *item)
         return status ? status : plan->error->status;
     change->has_file = true;
     change->file_before = found;
+    plan->n_kept += plan->raw.size;
+    if (plan->n_kept > MOST_KEPT)
+        return error_set(plan->error, STATUS_RANGE, "more than %d MiB at once can't be kept for taking back",
+                         MOST_KEPT >> 20);
     buffer_append(&change->bytes_before, buffer_text(&plan->raw), plan->raw.size);
     bool goes = item->is_all && !item->old->mode;
     if (!goes)

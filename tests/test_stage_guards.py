@@ -412,6 +412,40 @@ def odd_paths_are_refused_or_right(base):
 
 
 @test
+def modes_count_where_they_are_kept(base):
+    place = Place(base)
+    place.commit({b"a": lines(5), b"b": lines(5)})
+    git(place.folder, "config", "core.fileMode", "false")
+    for name in ("a", "b"):
+        os.chmod(os.path.join(place.folder, name), 0o755)
+    write(place.folder, b"a", lines(6))
+    os.chmod(os.path.join(place.folder, "a"), 0o750)
+    tool, before = place.open(), place.both()
+    files = tool.diff("worktree")
+    assert [file["new"] for file in files] == [b"a"] and files[0]["old_mode"] == files[0]["new_mode"] == 0o100644
+    tool.do("hunk 0")
+    tool.do("discard")
+    assert snapshot(place.folder)[b"a"] == (0o750, lines(5))
+    tool.do("undo")
+    git(place.folder, "config", "core.fileMode", "true")
+    place.open()
+    tool = place.tool
+    files = tool.diff("worktree")
+    assert [file["new_mode"] for file in files] == [0o100755, 0o100755]
+    tool.do("mode 1")
+    tool.do("add")
+    assert entries(place.folder)[b"b"][0] == b"100755" and entries(place.folder)[b"a"][0] == b"100644"
+    tool.do("undo")
+    tool.diff("worktree")
+    tool.do("mode 0")
+    tool.do("discard")
+    assert snapshot(place.folder)[b"a"] == (0o640, lines(6))
+    tool.do("undo")
+    assert place.both() == before
+    place.close()
+
+
+@test
 def large_files_go_as_a_whole(base):
     place = Place(base)
     place.commit({b"one": b"x" * (9 << 20)})
