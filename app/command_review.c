@@ -201,6 +201,15 @@ static enum exit_status judge(const struct command_context *context, const struc
     return EXIT_DONE;
 }
 
+/* Models below a billion weights answer in the form that is asked for, and know little of what they say. */
+static void warn(const struct work *work, const struct review_result *result)
+{
+    const struct model_info *info = work->engine ? engine_info(work->engine) : NULL;
+    if (info && result->n_findings && info->n_params < 1000000000)
+        command_notice(work->context,
+                       "%s is a small model: what it finds is mostly wrong (--only unusual leaves it out)", info->name);
+}
+
 static void print_result(struct work *work, const struct review_result *result)
 {
     struct review_print print = {work->context, work->diff, result, work->engine,
@@ -244,6 +253,8 @@ static enum exit_status run(const struct command_context *context)
         if (!status && work.diff->n_hunks)
             status = review(&work, &result, &error);
         progress_end(context->progress);
+        if (!status)
+            warn(&work, &result);
         if (!status)
             print_result(&work, &result);
         if (!status)

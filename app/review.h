@@ -7,8 +7,8 @@
  * hunks are decoded together.  Behind it stand the hunk with its lines' numbers, the enclosing function after and before the change,
  * definitions of what is used there and callers of what is changed, as far as the budget goes (review_prompt.c).
  *
- * A model may say what it wants: a finding is shown only if its lines lie in its hunk, the names that it holds are in the diff or
- * in the index, and it was not said before; what is dropped is counted by reason (review_check.c).  "Nothing found" is a good answer.
+ * A model may say what it wants: a finding is shown only if its lines lie in its hunk, it names something, all names in it are in
+ * the diff or in the index, and it was not said before; what is dropped is counted by reason (review_check.c).  "Nothing found" is a good answer.
  *
  * Confidence is no word of the model's: it is the probability that it gave to opening this finding against ending the list, times
  * that of the severity against the three others.
@@ -27,7 +27,7 @@ const char *review_severity_name(enum review_severity severity); /* "critical" *
 
 /* Why a finding isn't shown. */
 enum review_drop {
-    REVIEW_DROP_MALFORMED, /* no JSON of that form, also one that the limit of tokens cut off, or an empty text */
+    REVIEW_DROP_MALFORMED, /* no JSON of that form, also one that the limit of tokens cut off; no text, no name */
     REVIEW_DROP_RANGE,     /* lines that aren't in its hunk, or not in their order */
     REVIEW_DROP_DUPLICATE, /* was said before of this file */
     REVIEW_DROP_SYMBOL,    /* names what is neither in the diff nor defined in the index */

@@ -50,14 +50,15 @@ static enum status make_grammar(const struct review *review, size_t hunk, struct
         "\"line\":{\"type\":\"integer\",\"minimum\":%u,\"maximum\":%u},"
         "\"end_line\":{\"type\":\"integer\",\"minimum\":%u,\"maximum\":%u},",
         first, last, first, last);
-    buffer_printf(&schema,
-                  "\"title\":{\"type\":\"string\",\"minLength\":4,\"maxLength\":%d},"
-                  "\"detail\":{\"type\":\"string\",\"maxLength\":%d},"
-                  "\"symbols\":{\"type\":\"array\",\"maxItems\":%d,\"items\":{\"type\":\"string\",\"minLength\":1,"
-                  "\"maxLength\":60}}},"
-                  "\"required\":[\"severity\",\"line\",\"end_line\",\"title\",\"detail\",\"symbols\"],"
-                  "\"additionalProperties\":false}",
-                  REVIEW_TITLE_MOST, REVIEW_DETAIL_MOST, REVIEW_SYMBOLS_MOST);
+    buffer_printf(
+        &schema,
+        "\"title\":{\"type\":\"string\",\"minLength\":4,\"maxLength\":%d},"
+        "\"detail\":{\"type\":\"string\",\"maxLength\":%d},"
+        "\"symbols\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":%d,\"items\":{\"type\":\"string\",\"minLength\":1,"
+        "\"maxLength\":60}}},"
+        "\"required\":[\"severity\",\"line\",\"end_line\",\"title\",\"detail\",\"symbols\"],"
+        "\"additionalProperties\":false}",
+        REVIEW_TITLE_MOST, REVIEW_DETAIL_MOST, REVIEW_SYMBOLS_MOST);
     enum status status = buffer_status(&schema, review->error);
     if (!status)
         status = grammar_from_schema(buffer_text(&schema), schema.size, out, review->error);

@@ -72,7 +72,8 @@ static bool read_severity(const char *word, enum review_severity *out)
 static bool read_symbols(const cJSON *object, struct arena *arena, struct review_said *out)
 {
     const cJSON *list = NULL, *item;
-    if (json_get_array(object, "symbols", &list, NULL) != STATUS_OK || cJSON_GetArraySize(list) > REVIEW_SYMBOLS_MOST)
+    if (json_get_array(object, "symbols", &list, NULL) != STATUS_OK || !list || !list->child ||
+        cJSON_GetArraySize(list) > REVIEW_SYMBOLS_MOST)
         return false;
     cJSON_ArrayForEach(item, list)
     {
@@ -180,7 +181,7 @@ static bool exists(const struct review *review, const char *name, size_t size)
     return is_there;
 }
 
-/* Every word of it: of "self.items.append()" all three.  What has no word is no name. */
+/* Every word of it: of "self.items.append()" all three.  What has no word but numbers is no name. */
 static bool all_exist(const struct review *review, struct slice text)
 {
     size_t n = 0;
@@ -189,8 +190,9 @@ static bool all_exist(const struct review *review, struct slice text)
         while (at < text.size && is_name_byte(text.data[at]))
             at++;
         if (at > begin) {
-            n++;
-            if (!isdigit((unsigned char)text.data[begin]) && !exists(review, text.data + begin, at - begin))
+            bool is_number = isdigit((unsigned char)text.data[begin]);
+            n += !is_number;
+            if (!is_number && !exists(review, text.data + begin, at - begin))
                 return false;
         }
         at += at == begin;

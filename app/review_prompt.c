@@ -20,11 +20,12 @@ static const char system_text[] =
     "crashes, leaks, races, security holes, broken callers. You say nothing about style. Most changes are fine: then "
     "the list of findings is empty.";
 
+/* In words: a small model copies the texts of an example into its answer. */
 static const char question_text[] =
-    "\nWhich defects do the added or removed lines of this hunk bring in? Answer as JSON: {\"findings\":[{\"severity\":"
-    "\"critical, high, medium or low\",\"line\":first line,\"end_line\":last line,\"title\":\"what is wrong, in a few "
-    "words\",\"detail\":\"why, and when it happens\",\"symbols\":[\"names that it is about\"]}]}. If there are none: "
-    "{\"findings\":[]}.";
+    "\nWhich defects do the added or removed lines of this hunk bring in? Answer as JSON with a list of findings. Each "
+    "has its severity (critical, high, medium or low), the numbers of its first and last line, a title of a few words, "
+    "a detail that says why it is wrong and when that shows, and the symbols of the code that it is about. A hunk "
+    "without defects gets an empty list: {\"findings\":[]}.";
 
 static const char answer_text[] = "{\"findings\":[";
 

@@ -127,9 +127,9 @@ static void a_finding_has_place_and_confidence(void **state)
 static void at_most_three_are_taken(void **state)
 {
     (void)state;
-    struct reviewed reviewed =
-        review_one(SAID("low", 3, 3, "title one", "a", "") "," SAID("low", 3, 3, "title two", "b", "") "," SAID(
-            "critical", 4, 4, "title three", "c", "") "," SAID("low", 3, 3, "title four", "d", "") "]}");
+    struct reviewed reviewed = review_one(
+        SAID("low", 3, 3, "title one", "a", "\"sum\"") "," SAID("low", 3, 3, "title two", "b", "\"sum\"") "," SAID(
+            "critical", 4, 4, "title three", "c", "\"sum\"") "," SAID("low", 3, 3, "title four", "d", "\"sum\"") "]}");
     assert_int_equal(reviewed.result.n_findings, 3);
     assert_string_equal(reviewed.result.findings[2].title, "title three");
     free_reviewed(&reviewed);
@@ -139,7 +139,7 @@ static void the_diff_is_read_once_for_all_hunks(void **state)
 {
     (void)state;
     struct reviewed reviewed = review_by(two_hunks,
-                                         (const char *const[]){"", SAID("low", 3, 3, "first", "", "") "]}",
+                                         (const char *const[]){"", SAID("low", 3, 3, "first", "", "\"sum\"") "]}",
                                                                SAID("low", 22, 22, "second", "", "\"helper\"") "]}"},
                                          3);
     assert_int_equal(reviewed.result.n_findings, 2);
@@ -157,29 +157,31 @@ static void what_is_wrong_is_dropped_and_counted(void **state)
 {
     (void)state;
     /* Lines in their wrong order. */
-    expect_counts(SAID("low", 4, 3, "title", "", "") "]}", 0, REVIEW_DROP_RANGE, 1);
+    expect_counts(SAID("low", 4, 3, "title", "", "\"sum\"") "]}", 0, REVIEW_DROP_RANGE, 1);
+    expect_counts(SAID("low", 3, 3, "title", "", "\"1.1.1\"") "]}", 0, REVIEW_DROP_SYMBOL, 1);
     /* A name that is nowhere: among the symbols, as a word of a path, in backquotes, as a call. */
     expect_counts(SAID("low", 3, 3, "title", "", "\"subtract\"") "]}", 0, REVIEW_DROP_SYMBOL, 1);
     expect_counts(SAID("low", 3, 3, "title", "", "\"total.subtract\"") "]}", 0, REVIEW_DROP_SYMBOL, 1);
-    expect_counts(SAID("low", 3, 3, "title", "call `subtract` instead", "") "]}", 0, REVIEW_DROP_SYMBOL, 1);
-    expect_counts(SAID("low", 3, 3, "subtract() is missing", "", "") "]}", 0, REVIEW_DROP_SYMBOL, 1);
+    expect_counts(SAID("low", 3, 3, "title", "call `subtract` instead", "\"sum\"") "]}", 0, REVIEW_DROP_SYMBOL, 1);
+    expect_counts(SAID("low", 3, 3, "subtract() is missing", "", "\"sum\"") "]}", 0, REVIEW_DROP_SYMBOL, 1);
     expect_counts(SAID("low", 3, 3, "title", "`add` and sum() and (n) are known", "\"sum\"") "]}", 1,
                   REVIEW_DROP_SYMBOL, 0);
     /* The same twice, written otherwise. */
+    expect_counts(SAID("low", 3, 3, "Total overflows", "a", "\"sum\"") "," SAID("high", 4, 4, "total OVERFLOWS!", "b",
+                                                                                "\"sum\"") "]}",
+                  1, REVIEW_DROP_DUPLICATE, 1);
     expect_counts(
-        SAID("low", 3, 3, "Total overflows", "a", "") "," SAID("high", 4, 4, "total OVERFLOWS!", "b", "") "]}", 1,
+        SAID("low", 3, 3, "one thing", "why", "\"sum\"") "," SAID("low", 3, 3, "another", "why", "\"sum\"") "]}", 1,
         REVIEW_DROP_DUPLICATE, 1);
-    expect_counts(SAID("low", 3, 3, "one thing", "why", "") "," SAID("low", 3, 3, "another", "why", "") "]}", 1,
-                  REVIEW_DROP_DUPLICATE, 1);
     /* A title without a word. */
-    expect_counts(SAID("low", 3, 3, "....", "", "") "]}", 0, REVIEW_DROP_MALFORMED, 1);
+    expect_counts(SAID("low", 3, 3, "....", "", "\"sum\"") "]}", 0, REVIEW_DROP_MALFORMED, 1);
 }
 
 static void lines_outside_are_impossible(void **state)
 {
     (void)state;
     /* The grammar holds the model to the hunk's lines, 1 to 5: "99" can't be said. */
-    struct reviewed reviewed = review_one(SAID("low", 99, 99, "title", "", "") "]}");
+    struct reviewed reviewed = review_one(SAID("low", 99, 99, "title", "", "\"sum\"") "]}");
     for (size_t i = 0; i < reviewed.result.n_findings; i++)
         assert_in_range(reviewed.result.findings[i].line, 1, 5);
     free_reviewed(&reviewed);
@@ -190,10 +192,11 @@ static void an_answer_cut_off_is_malformed(void **state)
     (void)state;
     struct reviewed reviewed = {0};
     struct review_request request = request_of(&reviewed, one_hunk);
-    const char *answer = SAID("low", 3, 3, "title", "", "") "," SAID("low", 4, 4, "another title", "", "") "]}";
+    const char *answer =
+        SAID("low", 3, 3, "title", "", "\"sum\"") "," SAID("low", 4, 4, "another title", "", "\"sum\"") "]}";
     fake_engine.answers = &answer;
     fake_engine.n_answers = 1;
-    request.n_predict = (int64_t)strlen(SAID("low", 3, 3, "title", "", "")) + 50;
+    request.n_predict = (int64_t)strlen(SAID("low", 3, 3, "title", "", "\"sum\"")) + 50;
     run_request(&reviewed, &request);
     assert_int_equal(reviewed.result.n_findings, 1);
     assert_int_equal(reviewed.result.dropped[REVIEW_DROP_MALFORMED], 1);
@@ -207,30 +210,32 @@ static void texts_of_all_kinds_are_judged(void **state)
         const char *text;
         int drop; /* -1: right */
     } cases[] = {
-        {SAID("low", 3, 3, "title", "", ""), -1},
-        {"{\"severity\":\"low\",\"line\":3,\"title\":\"no end, no detail, no symbols\"}", -1},
+        {SAID("low", 3, 3, "title", "", "\"sum\""), -1},
+        {"{\"severity\":\"low\",\"line\":3,\"title\":\"no end, no detail\",\"symbols\":[\"sum\"]}", -1},
+        {"{\"severity\":\"low\",\"line\":3,\"title\":\"no symbols\"}", REVIEW_DROP_MALFORMED},
+        {SAID("low", 3, 3, "none of them", "", ""), REVIEW_DROP_MALFORMED},
         {"", REVIEW_DROP_MALFORMED},
         {"null", REVIEW_DROP_MALFORMED},
         {"[]", REVIEW_DROP_MALFORMED},
         {"{\"severity\":\"low\",\"line\":3,\"title\":\"cut", REVIEW_DROP_MALFORMED},
-        {SAID("low", 3, 3, "title", "", "") "x", REVIEW_DROP_MALFORMED},
-        {SAID("awful", 3, 3, "title", "", ""), REVIEW_DROP_MALFORMED},
-        {SAID("low", "3", 3, "title", "", ""), REVIEW_DROP_MALFORMED},
-        {SAID("low", 3.5, 4, "title", "", ""), REVIEW_DROP_MALFORMED},
-        {SAID("low", 3, null, "title", "", ""), -1},
-        {SAID("low", 3, 3, "", "", ""), REVIEW_DROP_MALFORMED},
+        {SAID("low", 3, 3, "title", "", "\"sum\"") "x", REVIEW_DROP_MALFORMED},
+        {SAID("awful", 3, 3, "title", "", "\"sum\""), REVIEW_DROP_MALFORMED},
+        {SAID("low", "3", 3, "title", "", "\"sum\""), REVIEW_DROP_MALFORMED},
+        {SAID("low", 3.5, 4, "title", "", "\"sum\""), REVIEW_DROP_MALFORMED},
+        {SAID("low", 3, null, "title", "", "\"sum\""), -1},
+        {SAID("low", 3, 3, "", "", "\"sum\""), REVIEW_DROP_MALFORMED},
         {SAID("low", 3, 3, "title", "", "1"), REVIEW_DROP_MALFORMED},
         {SAID("low", 3, 3, "title", "", "\"a\",\"b\",\"c\",\"d\",\"e\""), REVIEW_DROP_MALFORMED},
         {"{\"line\":3,\"title\":\"no severity\"}", REVIEW_DROP_MALFORMED},
         {"{\"severity\":\"low\",\"title\":\"no line\"}", REVIEW_DROP_MALFORMED},
         {"{\"severity\":\"low\",\"line\":3}", REVIEW_DROP_MALFORMED},
         {"{\"severity\":\"low\",\"line\":3,\"title\":\"\\u0000\"}", REVIEW_DROP_MALFORMED},
-        {SAID("low", 0, 3, "title", "", ""), REVIEW_DROP_RANGE},
-        {SAID("low", 1, 3, "title", "", ""), REVIEW_DROP_RANGE},
-        {SAID("low", 3, 6, "title", "", ""), REVIEW_DROP_RANGE},
-        {SAID("low", 4, 3, "title", "", ""), REVIEW_DROP_RANGE},
-        {SAID("low", -3, 3, "title", "", ""), REVIEW_DROP_RANGE},
-        {SAID("low", 3, 9007199254740991, "title", "", ""), REVIEW_DROP_RANGE},
+        {SAID("low", 0, 3, "title", "", "\"sum\""), REVIEW_DROP_RANGE},
+        {SAID("low", 1, 3, "title", "", "\"sum\""), REVIEW_DROP_RANGE},
+        {SAID("low", 3, 6, "title", "", "\"sum\""), REVIEW_DROP_RANGE},
+        {SAID("low", 4, 3, "title", "", "\"sum\""), REVIEW_DROP_RANGE},
+        {SAID("low", -3, 3, "title", "", "\"sum\""), REVIEW_DROP_RANGE},
+        {SAID("low", 3, 9007199254740991, "title", "", "\"sum\""), REVIEW_DROP_RANGE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct arena arena = {0};
@@ -252,7 +257,7 @@ static void long_titles_are_malformed(void **state)
     enum review_drop drop;
     for (int n = REVIEW_TITLE_MOST; n <= REVIEW_TITLE_MOST + 1; n++) {
         struct buffer text = {0};
-        buffer_append_text(&text, "{\"severity\":\"low\",\"line\":2,\"title\":\"");
+        buffer_append_text(&text, "{\"severity\":\"low\",\"line\":2,\"symbols\":[\"x\"],\"title\":\"");
         for (int i = 0; i < n; i++)
             buffer_append_text(&text, "\xc3\xa9"); /* characters count, not bytes */
         buffer_append_text(&text, "\"}");
@@ -289,7 +294,8 @@ static void only_changed_hunks_are_read_again(void **state)
         "--- a/src/sum.c\n+++ b/src/sum.c\n"
         "@@ -11,3 +15,4 @@\n int sum(int n)\n {\n-    return n;\n+    int total = add(n);\n+    "
         "return total;\n }\n";
-    const char *first = SAID("high", 3, 4, "total overflows", "", "") "," SAID("low", 3, 3, "unknown()", "", "") "]}";
+    const char *first =
+        SAID("high", 3, 4, "total overflows", "", "\"sum\"") "," SAID("low", 3, 3, "unknown()", "", "\"sum\"") "]}";
     const char *other = "]}";
     make_kept_folder();
     struct reviewed a = review_by(one_hunk, &first, 1), b = review_by(one_hunk, &other, 1),
@@ -330,7 +336,7 @@ static void damaged_files_are_read_anew(void **state)
                                         "{\"findings\":[[0.5]]}",
                                         "{\"findings\":[1]}",
                                         "{\"findings\":[[0.1,{}],[0.1,{}],[0.1,{}],[0.1,{}]]}"};
-    const char *answer = SAID("low", 3, 3, "title", "", "") "]}";
+    const char *answer = SAID("low", 3, 3, "title", "", "\"sum\"") "]}";
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         make_kept_folder();
         struct reviewed first = review_by(one_hunk, &answer, 1);
@@ -358,7 +364,7 @@ static void a_dismissed_finding_stays_so(void **state)
 {
     (void)state;
     struct error error;
-    const char *answer = SAID("high", 3, 4, "total overflows", "", "") "]}";
+    const char *answer = SAID("high", 3, 4, "total overflows", "", "\"sum\"") "]}";
     make_kept_folder();
     struct reviewed a = review_by(one_hunk, &answer, 1);
     assert_int_equal(review_dismiss(kept_folder, "nonsense", &error), STATUS_ARGUMENT);
@@ -387,8 +393,8 @@ static void an_interruption_gives_what_there_is(void **state)
 {
     (void)state;
     fake_engine.on_append = stop_at_150;
-    struct reviewed reviewed =
-        review_one(SAID("low", 3, 3, "title", "", "") "," SAID("low", 4, 4, "another title", "that is long", "") "]}");
+    struct reviewed reviewed = review_one(SAID("low", 3, 3, "title", "", "\"sum\"") "," SAID(
+        "low", 4, 4, "another title", "that is long", "\"sum\"") "]}");
     assert_true(reviewed.result.is_interrupted);
     assert_int_equal(reviewed.result.n_findings, 1);
     assert_int_equal(reviewed.result.n_read, 0);
