@@ -66,18 +66,20 @@ static void put_line(struct painted *at, const struct diff_line *line, const str
     while (text.size && (text.data[text.size - 1] == '\n' ||
                          (text.data[text.size - 1] == '\r' && text.size > 1 && line->text.size > text.size)))
         text.size--;
-    const struct hunk_side *side = look ? &look->sides[line->kind != DIFF_DELETE] : NULL;
-    bool has_colors = side && side->n_spans;
+    static const struct hunk_look plain;
+    look = look ? look : &plain;
+    const struct hunk_side *side = &look->sides[line->kind != DIFF_DELETE];
+    bool has_colors = side->n_spans != 0;
     uint32_t base = has_colors ? side->begins[in_hunk] : 0;
     size_t span = has_colors ? first_span(side, base) : 0;
-    size_t word = look && !at->pane->hides_words ? first_word(&look->words, in_hunk) : 0;
+    size_t word = !at->pane->hides_words ? first_word(&look->words, in_hunk) : 0;
     int origin = at->column;
     for (size_t byte = 0; byte < text.size && at->column < at->area.columns;) {
         int width;
         size_t taken = cells_next(text.data + byte, text.size - byte, at->cells->ascii_only, &width);
         enum ground ground = at->ground;
         enum style role = has_colors ? coloring_style(kind_at(side, &span, base + (uint32_t)byte)) : STYLE_TEXT;
-        if (look && !at->pane->hides_words) {
+        if (!at->pane->hides_words) {
             while (word < look->words.n && look->words.at[word].line == in_hunk && look->words.at[word].end <= byte)
                 word++;
             if (word < look->words.n && look->words.at[word].line == in_hunk && look->words.at[word].begin <= byte)
