@@ -265,7 +265,7 @@ def committing():
         file.write('#!/bin/sh\ncp "$1" %s/seen\necho "Raise it again" > "$1"\n' % FOLDER)
     terminal.type(":commit amend\r")
     terminal.wait(lambda text: git("log", "-1", "--format=%B").strip() == "Raise it again", 10)
-    check(shown(terminal, "committed ") and git("rev-list", "--count", "HEAD").strip() == "2", "amend makes the last one anew",
+    check(shown(terminal, "committed " + git("rev-parse", "HEAD")[:10]) and git("rev-list", "--count", "HEAD").strip() == "2", "amend makes the last one anew",
           git("log") + terminal.text())
     with open(os.path.join(FOLDER, "seen")) as file:
         check(file.read().startswith("Raise the limit\n"), "from its message")
