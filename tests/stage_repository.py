@@ -90,6 +90,7 @@ def edit(chance, text, name):
     end = end_of(name)
     lines = text.split(end)
     for _ in range(chance.randrange(1, 6)):
+        lines = lines or [b""]
         at = chance.randrange(len(lines))
         what = chance.random()
         if what < 0.4:
