@@ -94,7 +94,7 @@ $(BUILD)/.objects: FORCE
 
 # ---- what a person calls ----
 
-.PHONY: run model grammars deps deps-test test data synth bench bench-draft peer check-tags check-stage eval-search eval-fim eval-surprise soak check-openai check-schema debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
+.PHONY: run model grammars deps deps-test test data synth bench bench-draft peer check-tags check-stage measure-index eval-search eval-fim eval-surprise soak check-openai check-schema debug asan tsan valgrind fuzz format lint check-layers install uninstall dist clean help
 AGAIN   = @$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 MODELS  = "$${XDG_DATA_HOME:-$$HOME/.local/share}/fathom/models"
 DATA    = build/test-data
@@ -132,10 +132,13 @@ bench-draft: data $(BUILD)/tests/tools/edits # what drafts gain on code edits, a
 	@$(BUILD)/tests/tools/edits $(DATA)/models/SmolLM2-135M-Instruct.Q4_1.gguf tests/edits $(ARGS)
 peer: $(PROGRAM) $(BUILD)/tests/tools/synth # hold it against llama.cpp on random models and files: PEER=a Python with numpy, gguf and llama-cpp-python
 	@$(PEER) tests/check_llama_cpp.py families && $(PEER) tests/check_llama_cpp.py files
-check-tags: data $(BUILD)/tests/tools/tags # hold the definitions found in C files against ctags: CODE=FOLDER (N=5000 files of it; V=1 shows differences)
+check-tags: data $(BUILD)/tests/tools/tags # hold the definitions found in C files against ctags, and those of Python's library against its ast: CODE=FOLDER (N=5000 files of it; V=1 shows differences)
 	@$(PYTHON) tests/check_tags.py c '$(BUILD)/tests/tools/tags build/lib assets/tags' $(CODE) $(or $(N),5000) $(if $(V),-v)
+	@$(PYTHON) tests/check_tags.py python '$(BUILD)/tests/tools/tags build/lib assets/tags' $$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("stdlib"))') 0 $(if $(V),-v)
 check-stage: $(BUILD)/tests/tools/stage # hold staging against git on N=1000 selections of files of every kind, changed at random
 	@FATHOM_PROGRAM=$(BUILD)/fathom $(PYTHON) tests/test_stage.py $(or $(N),1000)
+measure-index: data all $(BUILD)/tests/tools/ask # what the index of a large repository costs and how soon it answers, against the bounds: CODE=REPOSITORY (ARGS='cold ask map': some of it)
+	@FATHOM_PROGRAM=$(BUILD)/fathom $(PYTHON) tests/measure_index.py $(CODE) $(ARGS)
 eval-search: all # how often search finds what real changes needed, against BM25 alone and without nearness (ARGS=-v: each package)
 	@tools/deps.sh build/stamps build
 	@$(PYTHON) tools/fetch.py grammars build/lib

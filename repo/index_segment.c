@@ -30,8 +30,7 @@ static const char each_sql[] =
     "x'') ORDER BY first";
 
 static const char *const sql[FIND] = {
-    [LIST] = "SELECT id, first_content, last_content, first_chunk, end_chunk, bytes, words FROM segments "
-             "ORDER BY first_content",
+    [LIST] = "SELECT id, first_content, last_content, first_chunk, end_chunk, bytes, words FROM segments ORDER BY 2",
     [ADD_SEGMENT] = "INSERT INTO segments SELECT NULL, ?1, ?2, ?3, ?4, 0, ?6, ?5",
     [ADD_TERM] = "INSERT INTO terms (segment, first, block) VALUES (?1, ?2, ?3)",
     [ADD_BLOCK] = "INSERT INTO blocks (id, data) VALUES (?1, ?2)",

@@ -61,7 +61,9 @@ struct merge index_merge_choose(const struct segment *segments, size_t n, enum t
     uint64_t bytes = 0;
     for (size_t i = n - run; i < n; i++)
         bytes += segments[i].n_bytes;
-    return how == TIDY_BRIEF && bytes > brief && n <= SEGMENTS_EVER ? (struct merge){0} : (struct merge){n - run, run};
+    if (how == TIDY_BRIEF && bytes > brief && n <= SEGMENTS_EVER)
+        return (struct merge){0};
+    return (struct merge){n - run, run};
 }
 
 /* Ends what INDEX_BEGIN began. */

@@ -2,14 +2,15 @@
  *
  * Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond (2009), with k1 = 1.2 and b = 0.6 (chunks
  * are of like length).  Counts are kept as 1, 2, 3 and 4 or more.  A part of an identifier weighs half of a whole word, and
- * chunks that hold all words of the query come before those that hold one often. */
+ * chunks that hold all words of the query come before those that hold one often.  A part that stands nearly everywhere is
+ * left out where a rarer term finds enough: in a kernel, set and data of set_data_pages are most of the work and tell little. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "repo/search_private.h"
 
-enum { MAX_TERMS = 64, TOP = 400 };
+enum { MAX_TERMS = 64, TOP = 400, LONG = 20000, COMMON = 32 /* in one chunk of so many */ };
 
 struct term {
     char key[80]; /* KEY_TERM and the word */
@@ -17,6 +18,7 @@ struct term {
     unsigned word; /* of the query, for which it stands */
     double weight;
     uint64_t n; /* chunks that hold it */
+    bool is_left_out;
     float gain[POSTING_LOW_MAX + 1][256];
 };
 
@@ -135,6 +137,20 @@ static enum status count(struct ranking *ranking, const struct segment *segments
     return STATUS_OK;
 }
 
+static bool is_common(const struct ranking *ranking, const struct term *term)
+{
+    return term->weight < 1 && term->n > LONG && term->n > ranking->n_chunks / COMMON;
+}
+
+static void leave_out_common(struct ranking *ranking)
+{
+    bool is_enough = false;
+    for (size_t i = 0; i < ranking->n_terms; i++)
+        is_enough = is_enough || (ranking->terms[i].n >= TOP && !is_common(ranking, &ranking->terms[i]));
+    for (size_t i = 0; i < ranking->n_terms; i++)
+        ranking->terms[i].is_left_out = is_enough && is_common(ranking, &ranking->terms[i]);
+}
+
 /* The scores of a segment are an array over its chunks.  Which of them were touched is remembered, so that rare words cost
  * what they cost and not a pass over all. */
 static bool touch(struct ranking *ranking, uint32_t at)
@@ -204,6 +220,8 @@ static enum status score_segment(struct ranking *ranking, const struct segment *
     ranking->n_touched = 0;
     for (size_t t = 0; status == STATUS_OK && t < ranking->n_terms; t++) {
         struct posting_list list;
+        if (ranking->terms[t].is_left_out)
+            continue;
         status = segment_find(search->index->segments, segment, ranking->terms[t].key, ranking->terms[t].size, 0, &list,
                               error);
         if (status != STATUS_OK || !list.n)
@@ -243,6 +261,7 @@ static enum status score_all(struct ranking *ranking, struct error *error)
     double mean = (double)sum / (double)(ranking->n_chunks ? ranking->n_chunks : 1) + 1;
     for (int i = 0; i < 256; i++)
         ranking->norms[i] = (float)(1.2 * (1 - 0.6 + 0.6 * (i + 1) / mean));
+    leave_out_common(ranking);
     for (size_t i = 0; i < ranking->n_terms; i++)
         weigh_term(ranking, &ranking->terms[i]);
     for (size_t i = 0; status == STATUS_OK && i < n && !search_is_cancelled(ranking->search); i++)

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """What the index of a large repository costs, and how soon it answers:  measure_index.py REPOSITORY [WORD ...]
 
-WORDs choose among: cold, same, edit, branch, ask, map (all of them).  The index lies in build/measure (or in the folder
+WORDs choose among: cold, same, edit, branch, ask, map (all of them), and kill.  The index lies in build/measure (or in the folder
 MEASURE_CACHE) and is kept for the next time; "cold" makes it anew.  REPOSITORY must be clean: "edit" changes files of it
-and puts them back, "branch" commits 500 changed files on a branch of its own and goes back.  For each figure the bound
+and puts them back, "branch" commits 500 changed files on a branch of its own and goes back.  "kill" ends the indexing of
+it 50 times at random moments by SIGKILL and compares what comes of it with an index that was never disturbed, fact by fact
+(test_index.py): for a repository of some thousand files.  For each figure the bound
 that is asked for on Linux 6.1 stands beside it; exit status 1 where one isn't held.  Times are wall time: on a machine
 that does other things they are those of that machine.
 
@@ -13,9 +15,11 @@ import json
 import os
 import random
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 
 PROGRAM = os.path.abspath(os.environ.get("FATHOM_PROGRAM", "build/fathom"))
 BUILD = os.path.dirname(PROGRAM)
@@ -170,21 +174,65 @@ def ask():
         tell("  that found something", 100 * sum(n > 0 for _, n in answers) / len(answers), "%")
 
 
+def kill():
+    import test_index  # beside this file
+
+    shutil.rmtree(test_index.ROOT)
+    test_index.ROOT = os.path.join(CACHE, "kill")
+    source, n_killed = random.Random(8), 0
+    shutil.rmtree(test_index.ROOT, ignore_errors=True)
+    os.makedirs(os.path.join(test_index.ROOT, "fresh"))
+    started = time.monotonic()
+    test_index.index(REPOSITORY, cache="fresh")
+    most = time.monotonic() - started
+    wanted = test_index.read_index("fresh")
+    while n_killed < 50:
+        # Early moments and late ones of a run, and of one that goes on where others were killed.
+        child = subprocess.Popen([PROGRAM, "index"], cwd=REPOSITORY, env=test_index.environment("killed"),
+                                 stdout=subprocess.DEVNULL)
+        time.sleep(source.random() * most)
+        is_killed = child.poll() is None
+        child.kill()
+        child.wait()
+        n_killed += is_killed
+        if is_killed and n_killed % 10:
+            continue
+        test_index.index(REPOSITORY, cache="killed")
+        assert test_index.read_index("killed") == wanted
+        assert test_index.count_segments("killed") <= 12
+        shutil.rmtree(os.path.join(test_index.ROOT, "killed"))
+    shutil.rmtree(test_index.ROOT)
+    tell(f"killed, each time equal to a fresh index of {len(wanted)} facts", n_killed, "")
+
+
 def outline():
     if os.path.exists(index_file() + ".map"):
         os.remove(index_file() + ".map")
     times = [run("map", "--tokens", "2048", "--no-refresh")[0]["ms"] for _ in range(6)]
     tell("map of 2,048 tokens, first", times[0] / 1000, "s", 3)
     tell("  then, median of 5", part(times[1:], 0.5) / 1000, "s", 0.3)
+    (path,) = code_files(1)
+    full = os.path.join(REPOSITORY, path)
+    with open(full, "rb") as file:
+        before = file.read()
+    try:
+        with open(full, "ab") as file:
+            file.write(b"\nint fathom_measures(int x);\n")
+        run("index")
+        tell("  after an edit of a file", run("map", "--tokens", "2048", "--no-refresh")[0]["ms"] / 1000, "s")
+    finally:
+        with open(full, "wb") as file:
+            file.write(before)
+        run("index")
 
 
 def main():
     chosen = sys.argv[2:]
     os.makedirs(CACHE, exist_ok=True)
-    steps = {"cold": cold, "same": same, "edit": edit, "branch": branch, "ask": ask, "map": outline}
+    steps = {"cold": cold, "same": same, "edit": edit, "branch": branch, "ask": ask, "map": outline, "kill": kill}
     assert all(word in steps for word in chosen), chosen
     for name, step in steps.items():
-        if name in chosen or not chosen:
+        if name in chosen or (not chosen and name != "kill"):
             step()
     sys.exit(missed != 0)
 
