@@ -145,7 +145,6 @@ static enum status read_index(struct stage_index *index, struct buffer *out, str
 
 static enum status write_copy(struct stage_index *index, const struct buffer *bytes, struct error *error)
 {
-    (void)unlink(index->copy); /* of an earlier process of the same number */
     int fd = open(index->copy, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return fail(index->copy, "can't write", error);
@@ -177,6 +176,7 @@ enum status stage_index_open(struct repo *repo, struct stage_index **out, struct
     if (!status) {
         (void)remove_own_lock(index);
         remove_leftovers(repo);
+        (void)unlink(index->copy); /* of an earlier process of the same number */
     }
     if (!status)
         status = read_index(index, &bytes, error);
