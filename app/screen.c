@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/clipboard.h"
@@ -34,7 +35,7 @@ struct pane *screen_focused(struct screen *screen)
 
 const struct doc *screen_doc(const struct screen *screen, const struct pane *pane)
 {
-    return pane->kind == PANE_CHAT ? &screen->transcript.doc : &screen->help;
+    return pane->kind == PANE_CHAT ? &screen->transcript.doc : pane->kind == PANE_WHY ? &screen->why : &screen->help;
 }
 
 struct view *screen_chat_view(struct screen *screen)
@@ -68,22 +69,40 @@ bool screen_split(struct screen *screen, enum layout_split split, enum pane_kind
     return pane >= 0;
 }
 
-void screen_close_pane(struct screen *screen)
+static void pane_deinit(struct pane *pane)
+{
+    view_deinit(&pane->view);
+    file_close(pane->file);
+    *pane = (struct pane){0};
+}
+
+bool screen_close_pane(struct screen *screen, bool is_forced)
 {
     struct pane *pane = screen_focused(screen);
+    if (!is_forced && pane->file && text_is_changed(&pane->file->editor.text)) {
+        screen_note(screen, "%.100s is not saved: s saves, :close! closes without", pane->file->name);
+        return false;
+    }
     if (!layout_close_focus(&screen->layout)) {
         screen_note(screen, "this is the only pane; Ctrl-C twice leaves");
-        return;
+        return false;
     }
-    view_deinit(&pane->view);
-    *pane = (struct pane){0};
+    if (pane->file)
+        screen_ghost_clear(screen);
+    pane_deinit(pane);
     for (int i = 0; i < LAYOUT_PANES; i++)
         if (screen->panes[i].is_used && screen->panes[i].kind == PANE_CHAT)
-            return;
-    /* The conversation is always somewhere. */
-    screen_focused(screen)->kind = PANE_CHAT;
-    view_deinit(&screen_focused(screen)->view);
-    screen_focused(screen)->view.follows = true;
+            return true;
+    for (int i = 0; i < LAYOUT_PANES; i++) {
+        /* The conversation is always somewhere: where no file would be lost by it. */
+        struct pane *other = &screen->panes[i];
+        if (!other->is_used || (other->file && text_is_changed(&other->file->editor.text)))
+            continue;
+        pane_deinit(other);
+        *other = (struct pane){.is_used = true, .kind = PANE_CHAT, .view.follows = true};
+        return true;
+    }
+    return true;
 }
 
 /* ---- a question ---- */
@@ -203,13 +222,48 @@ static bool take_keys(struct screen *screen, bool is_over)
     return true;
 }
 
+/* Whichever is sooner; -1 is never. */
+static int sooner(int a, int b)
+{
+    return a < 0 ? b : b < 0 ? a : a < b ? a : b;
+}
+
+static int ghost_timeout_ms(const struct screen *screen)
+{
+    uint64_t now = clock_now_ns(), due = screen->ghost.due_ns;
+    return !due ? -1 : due <= now ? 0 : (int)((due - now) / 1000000) + 1;
+}
+
 /* Frames for the sake of messages alone come at most sixty times a second. */
 static int timeout_ms(const struct screen *screen, bool needs_frame, uint64_t last_frame_ns)
 {
     uint64_t since = clock_now_ns() - last_frame_ns;
+    int ms = keyboard_is_waiting(&screen->keyboard) ? KEYBOARD_ESCAPE_MS : -1;
     if (needs_frame)
-        return since >= FRAME_NS ? 0 : (int)((FRAME_NS - since) / 1000000) + 1;
-    return keyboard_is_waiting(&screen->keyboard) ? KEYBOARD_ESCAPE_MS : -1;
+        ms = since >= FRAME_NS ? 0 : (int)((FRAME_NS - since) / 1000000) + 1;
+    return sooner(ms, ghost_timeout_ms(screen));
+}
+
+/* What isn't urgent: messages, what was looked up, news of the index.  True where something came. */
+static bool take_news(struct screen *screen, const struct pollfd *fds)
+{
+    bool has_news = false;
+    if (fds[2].revents) {
+        screen_take_messages(screen);
+        has_news = true;
+    }
+    if (fds[3].revents) {
+        screen_pick_take(screen);
+        has_news = true;
+    }
+    if (fds[4].revents) {
+        uint64_t n = screen->fresh.n_refreshes;
+        freshness_take(screen->freshness, &screen->fresh);
+        if (n != screen->fresh.n_refreshes)
+            worker_index_changed(screen->worker);
+        has_news = true;
+    }
+    return has_news;
 }
 
 static enum status loop(struct screen *screen, struct error *error)
@@ -221,6 +275,8 @@ static enum status loop(struct screen *screen, struct error *error)
         struct pollfd fds[] = {{screen->context->in, POLLIN, 0},
                                {terminal_signals(screen->terminal), POLLIN, 0},
                                {worker_fd(screen->worker), POLLIN, 0},
+                               {screen->lookup ? lookup_fd(screen->lookup) : -1, POLLIN, 0},
+                               {screen->freshness ? freshness_fd(screen->freshness) : -1, POLLIN, 0},
                                {changes, POLLIN, 0}};
         int n = poll(fds, sizeof fds / sizeof *fds, timeout_ms(screen, needs_frame, last_frame_ns));
         if (n < 0 && errno != EINTR)
@@ -230,14 +286,12 @@ static enum status loop(struct screen *screen, struct error *error)
             take_signals(screen);
             is_urgent = true;
         }
-        if (n > 0 && fds[2].revents) {
-            screen_take_messages(screen);
-            needs_frame = true;
-        }
-        if (n > 0 && fds[3].revents) {
+        if (n > 0 && fds[5].revents) {
             screen_take_diff(screen);
             is_urgent = true;
         }
+        needs_frame = (n > 0 && take_news(screen, fds)) || needs_frame;
+        screen_ghost_tick(screen);
         bool has_keys = n > 0 && fds[0].revents;
         if (has_keys || (n == 0 && keyboard_is_waiting(&screen->keyboard))) {
             if (!take_keys(screen, !has_keys)) {
@@ -286,6 +340,10 @@ static void find_place(struct screen *screen)
     const char *wanted = screen->context->n_arguments ? screen->context->arguments[0] : ".";
     if (!realpath(wanted, path))
         snprintf(path, sizeof path, "%s", wanted);
+    struct stat about;
+    char *slash = strrchr(path, '/');
+    if (slash && slash != path && stat(path, &about) == 0 && S_ISREG(about.st_mode))
+        *slash = 0;
     size_t size = home ? strlen(home) : 0;
     bool is_home = size > 1 && strncmp(path, home, size) == 0 && (path[size] == '/' || !path[size]);
     snprintf(screen->place, sizeof screen->place, "%s%.240s", is_home ? "~" : "", path + (is_home ? size : 0));
@@ -309,13 +367,67 @@ static void open_coloring(struct screen *screen)
     screen->transcript.color_context = screen->coloring;
 }
 
+/* What is kept right and can be asked, where there is a repository; a plain folder can be asked for its files. */
+static void open_repository(struct screen *screen)
+{
+    const struct command_context *context = screen->context;
+    const char *path = context->n_arguments ? context->arguments[0] : ".";
+    struct repo *repo = NULL;
+    struct buffer folder = {0};
+    if (repo_open(path, &repo, NULL) != STATUS_OK) {
+        if (!realpath(".", screen->root))
+            snprintf(screen->root, sizeof screen->root, ".");
+        return;
+    }
+    bool is_git = repo_git_folder(repo) && !repo_is_bare(repo);
+    snprintf(screen->root, sizeof screen->root, "%.4095s", repo_root(repo));
+    if (is_git)
+        repo_branch_name(repo, screen->branch, sizeof screen->branch);
+    repo_free(repo);
+    if (lookup_open(context, path, &screen->lookup, NULL) != STATUS_OK)
+        screen->lookup = NULL;
+    if (is_git && !context->settings->no_refresh && screen->languages &&
+        project_cache_folder(&folder, NULL) == STATUS_OK) {
+        struct freshness_options options = {.root = screen->root,
+                                            .cache_folder = buffer_text(&folder),
+                                            .settings = context->settings,
+                                            .languages = screen->languages,
+                                            .n_threads = 1};
+        if (freshness_start(&options, &screen->freshness, NULL) != STATUS_OK)
+            screen->freshness = NULL;
+    }
+    buffer_deinit(&folder);
+}
+
+/* `fathom FILE` shows it. */
+static void open_argument(struct screen *screen)
+{
+    char path[4096];
+    struct stat about;
+    const struct command_context *context = screen->context;
+    bool is_file = context->n_arguments && realpath(context->arguments[0], path) && stat(path, &about) == 0 &&
+                   S_ISREG(about.st_mode);
+    if (is_file)
+        screen_open_file(screen, path, 0);
+}
+
 static void deinit(struct screen *screen)
 {
+    if (screen->ended_by)
+        screen_keep_unsaved(screen);
     terminal_close(screen->terminal);
+    lookup_close(screen->lookup);
+    freshness_stop(screen->freshness);
+    screen_ghost_clear(screen);
     worker_close(screen->worker);
     screen_close_diff(screen);
     for (int i = 0; i < LAYOUT_PANES; i++)
-        view_deinit(&screen->panes[i].view);
+        pane_deinit(&screen->panes[i]);
+    for (size_t i = 0; i < screen->n_jumps; i++)
+        free(screen->jumps[i].path);
+    picker_deinit(&screen->picker);
+    buffer_deinit(&screen->picked);
+    doc_deinit(&screen->why);
     transcript_deinit(&screen->transcript);
     coloring_free(screen->coloring);
     if (screen->languages)
@@ -343,6 +455,8 @@ static enum status run(struct screen *screen, const struct terminal_options *opt
     if (status == STATUS_OK) {
         load_history(screen);
         open_coloring(screen);
+        open_repository(screen);
+        open_argument(screen);
         status = loop(screen, error);
     }
     return status;
@@ -356,7 +470,9 @@ enum status screen_open(const struct command_context *context, const struct term
         return error_set(error, STATUS_MEMORY, "out of memory");
     screen->context = context;
     screen->typing = TYPING_QUESTION;
-    screen->cells.ascii_only = screen->transcript.doc.ascii_only = screen->help.ascii_only = !visible_locale_is_utf8();
+    screen->cells.ascii_only = !visible_locale_is_utf8();
+    screen->transcript.doc.ascii_only = screen->help.ascii_only = screen->cells.ascii_only;
+    screen->why.ascii_only = screen->picker.doc.ascii_only = screen->cells.ascii_only;
     layout_init(&screen->layout, screen_new_pane(screen, PANE_CHAT));
     enum status status = run(screen, options, error);
     *ended_by = screen->ended_by;

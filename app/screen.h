@@ -13,6 +13,10 @@
 #include "app/coloring.h"
 #include "app/command.h"
 #include "app/diff_pane.h"
+#include "app/file.h"
+#include "app/freshness.h"
+#include "app/lookup.h"
+#include "app/picker.h"
 #include "app/transcript.h"
 #include "app/worker.h"
 #include "ui/input.h"
@@ -20,16 +24,38 @@
 #include "ui/layout.h"
 #include "ui/terminal.h"
 
-enum pane_kind { PANE_CHAT, PANE_HELP, PANE_DIFF };
+enum pane_kind { PANE_CHAT, PANE_HELP, PANE_FILE, PANE_WHY, PANE_DIFF };
+
+enum { FILE_WAYS = 3, JUMPS = 64 };
 
 struct pane {
     bool is_used;
     enum pane_kind kind;
     struct view view;
+    struct file *file; /* of PANE_FILE; its own */
 };
 
 /* What is being typed into. */
-enum typing { TYPING_NOTHING, TYPING_QUESTION, TYPING_COMMAND, TYPING_SEARCH };
+enum typing { TYPING_NOTHING, TYPING_QUESTION, TYPING_COMMAND, TYPING_SEARCH, TYPING_FILE, TYPING_PICK };
+
+/* What might stand at the cursor of a file: screen_ghost.c. */
+struct ghost {
+    const struct file *file;
+    uint64_t job;     /* that asks for it; 0: none */
+    size_t at;        /* where, */
+    uint64_t version; /* and of which text */
+    struct buffer ways[FILE_WAYS];
+    size_t n_ways, chosen;
+    uint64_t due_ns;   /* when it is to be asked for; 0: not */
+    double latency_ms; /* of those so far */
+    bool is_wanted;    /* a key asked: say so where there is nothing */
+};
+
+/* Where a jump came from. */
+struct jump {
+    char *path;
+    uint32_t line;
+};
 
 struct screen {
     const struct command_context *context;
@@ -43,7 +69,18 @@ struct screen {
     struct coloring *coloring;
     struct transcript transcript;
     struct diff_pane diff; /* what all panes of that kind show */
-    struct doc help;
+    struct doc help, why;  /* why: what a completion was made of */
+    struct picker picker;
+    uint64_t looking;            /* the lookup that is waited for; 0: none */
+    const char *looks_for;       /* what it is, for the picker's title */
+    struct buffer picked;        /* the letters that the picker was filtered by */
+    struct lookup *lookup;       /* NULL: it could not be started */
+    struct freshness *freshness; /* NULL: no repository */
+    struct freshness_state fresh;
+    struct ghost ghost;
+    struct jump jumps[JUMPS];
+    size_t n_jumps;
+    char root[4096], branch[64]; /* of the repository, or the folder */
     unsigned help_place;         /* that the help explains */
     struct input question, line; /* line: a command, or what is searched for */
     enum typing typing, typing_before;
@@ -68,6 +105,7 @@ struct screen {
 
     bool is_window_key; /* Ctrl-W was pressed: the next key is about panes */
     bool was_interrupt; /* the last key was Ctrl-C */
+    bool was_warned;    /* of files that aren't saved */
     bool is_over;
     int ended_by; /* a signal, or 0 */
 };
@@ -77,7 +115,8 @@ void screen_note(struct screen *screen, const char *format, ...) PRINTF_LIKE(2, 
 struct pane *screen_focused(struct screen *screen);
 const struct doc *screen_doc(const struct screen *screen, const struct pane *pane);
 int screen_new_pane(struct screen *screen, enum pane_kind kind); /* its number, or -1 */
-void screen_close_pane(struct screen *screen);                   /* the focused one */
+/* The focused one; false, and a note, where it isn't closed: the last one, or a file that isn't saved unless is_forced. */
+bool screen_close_pane(struct screen *screen, bool is_forced);
 bool screen_split(struct screen *screen, enum layout_split split, enum pane_kind kind);
 struct view *screen_chat_view(
     struct screen *screen);              /* the focused one's, else the first that shows the conversation */
@@ -91,9 +130,37 @@ void screen_copy(struct screen *screen, bool is_answer);
 /* ---- screen_draw.c ---- */
 enum status screen_draw(struct screen *screen, struct error *error);
 
-/* ---- screen_keys.c ---- */
+/* ---- screen_keys.c, screen_act.c ---- */
 void screen_key(struct screen *screen, uint32_t key);
 void screen_explain(struct screen *screen); /* fills screen->help */
+void screen_begin_line(struct screen *screen, enum typing what);
+
+/* ---- screen_file.c ---- */
+struct file *screen_file(const struct screen *screen); /* the focused pane's, or NULL */
+/* In the pane that shows it, else one that a file is in, else a new one.  path: absolute, or below the root; line 0: none. */
+void screen_open_file(struct screen *screen, const char *path, uint32_t line);
+void screen_save_file(struct screen *screen, bool is_forced);
+void screen_reload_file(struct screen *screen);
+const struct file *screen_unsaved(const struct screen *screen); /* one that was changed and not saved, or NULL */
+void screen_keep_unsaved(struct screen *screen); /* such files, in the state folder, when a signal ends it */
+
+/* ---- screen_ghost.c ---- */
+struct slice screen_ghost(const struct screen *screen, const struct file *file); /* what is to be shown; may be empty */
+void screen_ghost_clear(struct screen *screen);
+void screen_ghost_typed(struct screen *screen, const char *bytes, size_t size);      /* behind what was inserted */
+void screen_ghost_wait(struct screen *screen, bool is_wanted);                       /* asks after the pause, or now */
+void screen_ghost_tick(struct screen *screen);                                       /* asks, when it is time */
+bool screen_ghost_take(struct screen *screen, const struct worker_message *message); /* false: it isn't about one */
+/* Puts the first `size` bytes of the ghost into the text. */
+void screen_ghost_accept(struct screen *screen, size_t size);
+
+/* ---- screen_pick.c ---- */
+void screen_pick_files(struct screen *screen);
+void screen_pick_named(struct screen *screen); /* files that the conversation names where it is shown */
+void screen_pick_places(struct screen *screen, enum lookup_kind kind, const char *text);
+void screen_pick_take(struct screen *screen); /* what was looked up */
+void screen_pick_filter(struct screen *screen);
+void screen_pick_done(struct screen *screen);
 
 /* ---- screen_commands.c ---- */
 void screen_run_command(struct screen *screen, const char *line); /* without the colon */

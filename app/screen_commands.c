@@ -1,5 +1,6 @@
 /* screen_commands: what can be said behind a colon (or a slash in the entry): a const table, and its completion. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/models.h"
@@ -89,7 +90,77 @@ static void run_diff(struct screen *screen, const char *argument)
     screen_show_diff(screen, argument);
 }
 
+static void run_open(struct screen *screen, const char *argument)
+{
+    const char *colon = strrchr(argument, ':');
+    size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
+    bool has_line = digits && digits < 9 && !colon[1 + digits];
+    struct buffer path = {0};
+    if (!*argument) {
+        screen_pick_files(screen);
+        return;
+    }
+    buffer_append(&path, argument, has_line ? (size_t)(colon - argument) : strlen(argument));
+    if (!path.failed)
+        screen_open_file(screen, path.data, has_line ? (uint32_t)strtoul(colon + 1, NULL, 10) : 0);
+    buffer_deinit(&path);
+}
+
+static void run_find(struct screen *screen, const char *argument)
+{
+    screen_pick_places(screen, LOOKUP_SEARCH, argument);
+}
+
+static void run_definition(struct screen *screen, const char *argument)
+{
+    screen_pick_places(screen, LOOKUP_DEFINITIONS, argument);
+}
+
+static void run_references(struct screen *screen, const char *argument)
+{
+    screen_pick_places(screen, LOOKUP_REFERENCES, argument);
+}
+
+static void run_write(struct screen *screen, const char *argument)
+{
+    (void)argument;
+    screen_save_file(screen, false);
+}
+
+static void run_write_anyway(struct screen *screen, const char *argument)
+{
+    (void)argument;
+    screen_save_file(screen, true);
+}
+
+static void run_reload(struct screen *screen, const char *argument)
+{
+    (void)argument;
+    screen_reload_file(screen);
+}
+
+static void run_close(struct screen *screen, const char *argument)
+{
+    (void)argument;
+    screen_close_pane(screen, false);
+}
+
+static void run_close_anyway(struct screen *screen, const char *argument)
+{
+    (void)argument;
+    screen_close_pane(screen, true);
+}
+
 static void run_quit(struct screen *screen, const char *argument)
+{
+    (void)argument;
+    const struct file *unsaved = screen_unsaved(screen);
+    screen->is_over = !unsaved;
+    if (unsaved)
+        screen_note(screen, "%.100s is not saved; :quit! leaves without it", unsaved->name);
+}
+
+static void run_quit_anyway(struct screen *screen, const char *argument)
 {
     (void)argument;
     screen->is_over = true;
@@ -118,7 +189,17 @@ static const struct screen_command commands[] = {
     {"diff", "[--staged|REV|A..B]", "what changed: the worktree, what is staged, a commit, a range", false, run_diff,
      NULL},
     {"commit", "[amend]", "commit what is staged, its message in $VISUAL or $EDITOR", false, screen_commit, NULL},
+    {"open", "[PATH[:LINE]]", "open a file, or choose one", false, run_open, NULL},
+    {"find", "WORDS", "search the repository, as fathom search does; choose a place", true, run_find, NULL},
+    {"definition", "NAME", "where a name is defined", true, run_definition, NULL},
+    {"references", "NAME", "where it is used", true, run_references, NULL},
+    {"write", "", "save the file of this pane", false, run_write, NULL},
+    {"write!", "", "the same though it has changed on the disk", false, run_write_anyway, NULL},
+    {"reload", "", "take the file as it is on the disk", false, run_reload, NULL},
+    {"close", "", "close this pane", false, run_close, NULL},
+    {"close!", "", "the same though its file isn't saved", false, run_close_anyway, NULL},
     {"quit", "", "leave", false, run_quit, NULL},
+    {"quit!", "", "leave though a file isn't saved", false, run_quit_anyway, NULL},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -151,6 +232,11 @@ void screen_run_command(struct screen *screen, const char *line)
     if (size == 0)
         return;
     const struct screen_command *command = find(line, size);
+    struct file *file = screen_file(screen);
+    if (file && size < 9 && strspn(line, "0123456789") == size) {
+        editor_go_line(&file->editor, strtoul(line, NULL, 10) > 0 ? strtoul(line, NULL, 10) - 1 : 0);
+        return;
+    }
     struct buffer argument = {0};
     buffer_append_text(&argument, line + size + strspn(line + size, " \t\n"));
     while (argument.size && strchr(" \t\n", argument.data[argument.size - 1]))

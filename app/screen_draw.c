@@ -14,12 +14,20 @@ struct plan {
 
 static const char *prompt_of(const struct screen *screen)
 {
-    return screen->typing == TYPING_COMMAND ? ":" : screen->typing == TYPING_SEARCH ? "/" : "> ";
+    return screen->typing == TYPING_COMMAND  ? ":"
+           : screen->typing == TYPING_SEARCH ? "/"
+           : screen->typing == TYPING_PICK   ? "choose: "
+                                             : "> ";
+}
+
+static bool is_line(const struct screen *screen)
+{
+    return screen->typing == TYPING_COMMAND || screen->typing == TYPING_SEARCH || screen->typing == TYPING_PICK;
 }
 
 static const struct input *input_of(const struct screen *screen)
 {
-    return screen->typing == TYPING_COMMAND || screen->typing == TYPING_SEARCH ? &screen->line : &screen->question;
+    return is_line(screen) ? &screen->line : &screen->question;
 }
 
 static struct plan make_plan(const struct screen *screen)
@@ -67,7 +75,9 @@ static void draw_title(struct screen *screen, const struct plan *plan)
 {
     struct cells *cells = &screen->cells;
     struct slice title = title_of(screen);
-    int width = cells_width(screen->place, strlen(screen->place), cells->ascii_only);
+    char place[360];
+    snprintf(place, sizeof place, *screen->branch ? "%s  %s" : "%s", screen->place, screen->branch);
+    int width = cells_width(place, strlen(place), cells->ascii_only);
     int column = cells_put_text(cells, plan->title, 0, 1, STYLE_STRONG, "fathom");
     if (title.size) {
         struct area left = plan->title;
@@ -76,7 +86,7 @@ static void draw_title(struct screen *screen, const struct plan *plan)
         column = cells_put(cells, left, 0, column, STYLE_DIM, title.data, title.size);
     }
     if (column + 2 + width < plan->title.columns)
-        cells_put_text(cells, plan->title, 0, plan->title.columns - width - 1, STYLE_DIM, screen->place);
+        cells_put_text(cells, plan->title, 0, plan->title.columns - width - 1, STYLE_DIM, place);
     cells_rule(cells, cells_area(cells), 1, 0, cells->columns, STYLE_RULE);
 }
 
@@ -91,38 +101,92 @@ static void draw_hints(struct screen *screen, struct area area)
         cells_put_text(&screen->cells, area, i, 1, i ? STYLE_DIM : STYLE_TEXT, lines[i]);
 }
 
+/* "chat", "src/lease.c  changed" on the left, where one is on the right. */
 static void draw_pane_title(struct screen *screen, const struct pane *pane, struct area area, bool has_focus)
 {
-    char text[160];
+    static const char *const names[] = {
+        [PANE_CHAT] = "chat", [PANE_HELP] = "help", [PANE_FILE] = "", [PANE_WHY] = "what was read for it"};
+    struct cells *cells = &screen->cells;
+    char text[160] = "";
     const struct view *view = &pane->view;
+    const struct file *file = pane->file;
+    if (file) {
+        size_t line = text_line_of(&file->editor.text, file->editor.cursor);
+        snprintf(text, sizeof text, "%s %zu:%d", language_name(file->language), line + 1,
+                 editor_column(&file->editor.text, file->editor.cursor) + 1);
+    } else if (view->n_rows > (size_t)(view->height > 0 ? view->height : 0)) {
+        snprintf(text, sizeof text, "%zu/%zu", view->top + 1, view->n_rows);
+    }
+    int width = (int)strlen(text);
+    struct area left = area;
+    left.columns = left.columns > width + 16 ? left.columns - width - 3 : left.columns;
     enum style style = has_focus ? STYLE_ACCENT : STYLE_DIM;
     if (pane->kind == PANE_DIFF) {
         screen_draw_diff_title(screen, area, style);
         return;
     }
-    int column = cells_put_text(&screen->cells, area, 0, 1, style, pane->kind == PANE_CHAT ? "chat" : "help");
-    if (view->n_rows > (size_t)(view->height > 0 ? view->height : 0)) {
-        snprintf(text, sizeof text, "%zu/%zu", view->top + 1, view->n_rows);
-        int width = (int)strlen(text);
-        if (column + width + 2 < area.columns)
-            cells_put_text(&screen->cells, area, 0, area.columns - width - 1, STYLE_DIM, text);
+    int column = cells_put_text(cells, left, 0, 1, style, file ? file->name : names[pane->kind]);
+    if (file && text_is_changed(&file->editor.text))
+        column = cells_put_text(cells, left, 0, column, STYLE_WARN, "  changed");
+    if (file && !file->stamp.is_there)
+        column = cells_put_text(cells, left, 0, column, STYLE_DIM, "  new");
+    if (has_focus && screen->typing == TYPING_FILE)
+        column = cells_put_text(cells, left, 0, column, STYLE_ACCENT, "  editing");
+    if (*text && column + width + 2 < area.columns)
+        cells_put_text(cells, area, 0, area.columns - width - 1, STYLE_DIM, text);
+}
+
+static enum status draw_picker(struct screen *screen, struct area area, struct error *error)
+{
+    struct picker *picker = &screen->picker;
+    char text[160];
+    snprintf(text, sizeof text, screen->looking ? "%s  looking..." : "%s  %zu of %zu", screen->looks_for,
+             picker->n_found, picker->n);
+    cells_put_text(&screen->cells, area, 0, 1, STYLE_ACCENT, text);
+    if (area.rows < 2)
+        return STATUS_OK;
+    area.row++;
+    area.rows--;
+    enum status status = view_update(&picker->view, &picker->doc, area.columns, area.rows, error);
+    if (status == STATUS_OK) {
+        view_move(&picker->view, 0);
+        view_draw(&picker->view, &picker->doc, &screen->cells, area);
     }
+    return status;
+}
+
+static void draw_file(struct screen *screen, const struct pane *pane, struct area area, bool has_focus)
+{
+    struct file *file = pane->file;
+    size_t begin, end;
+    editor_place(&file->editor, area.rows, area.columns, &begin, &end);
+    file_color(file, begin, end);
+    struct editor_look look = {
+        .spans = file->spans, .n_spans = file->n_spans, .ghost = screen_ghost(screen, file), .has_focus = has_focus};
+    editor_draw(&file->editor, &look, &screen->cells, area);
 }
 
 static enum status draw_pane(struct screen *screen, int index, bool has_title, struct error *error)
 {
     struct pane *pane = &screen->panes[index];
     struct area area = layout_area(&screen->layout, index);
-    bool has_focus = screen->typing != TYPING_QUESTION && layout_focused_pane(&screen->layout) == index;
+    bool is_focused = layout_focused_pane(&screen->layout) == index;
+    bool has_focus = is_focused && (screen->typing == TYPING_NOTHING || screen->typing == TYPING_FILE);
     if (area.rows == 0)
         return STATUS_OK;
-    if (has_title && area.rows > 2) {
+    if (is_focused && screen->typing == TYPING_PICK)
+        return draw_picker(screen, area, error);
+    if ((has_title || pane->file) && area.rows > 2) {
         draw_pane_title(screen, pane, area, has_focus);
         area.row++;
         area.rows--;
     }
     if (pane->kind == PANE_DIFF) {
         diff_pane_draw(&screen->diff, &screen->cells, area, has_focus);
+        return STATUS_OK;
+    }
+    if (pane->file) {
+        draw_file(screen, pane, area, has_focus);
         return STATUS_OK;
     }
     /* A column of air on the left, where there is one to spare. */
@@ -148,7 +212,7 @@ static void draw_entry(struct screen *screen, const struct plan *plan)
     const char *prompt = prompt_of(screen);
     const struct input *input = input_of(screen);
     int row, column, indent = (int)strlen(prompt);
-    bool has_focus = screen->typing != TYPING_NOTHING;
+    bool has_focus = screen->typing != TYPING_NOTHING && screen->typing != TYPING_FILE;
     if (plan->has_entry_rule)
         cells_rule(cells, cells_area(cells), plan->entry.row - 1, 0, cells->columns,
                    has_focus ? STYLE_ACCENT : STYLE_RULE);
@@ -228,9 +292,23 @@ static void gather_parts(const struct screen *screen, struct buffer *out, size_t
     }
     if (screen->is_open)
         add_context(screen, out, parts, n);
+    const struct freshness_state *fresh = &screen->fresh;
+    if (fresh->is_refreshing && fresh->total)
+        add_part(out, parts, n, "index %llu/%llu files", (unsigned long long)fresh->done,
+                 (unsigned long long)fresh->total);
     size_t n_read = result->n_reused + result->n_evaluated;
     if (screen->has_result && !screen->running && n_read)
         add_part(out, parts, n, "%zu %% reused", result->n_reused * 100 / n_read);
+}
+
+static const char *file_hint(const struct screen *screen)
+{
+    if (screen->typing == TYPING_FILE && screen_ghost(screen, screen_file(screen)).size)
+        return screen->ghost.n_ways > 1 ? "Tab all  Ctrl-Right word  Ctrl-Down line  Alt-] next  Alt-W why"
+                                        : "Tab all  Ctrl-Right word  Ctrl-Down line  Alt-W why";
+    if (screen->typing == TYPING_FILE)
+        return "Esc ends editing  Ctrl-S saves  Alt-/ proposes";
+    return "i edit  s save  d definition  r references  ? keys";
 }
 
 static const char *hint_of(const struct screen *screen)
@@ -243,9 +321,15 @@ static const char *hint_of(const struct screen *screen)
     case TYPING_COMMAND:
     case TYPING_SEARCH:
         return "Enter does it  Tab completes  Esc back";
+    case TYPING_PICK:
+        return "letters choose  Up Down  Enter opens  Esc back";
+    case TYPING_FILE:
+        return file_hint(screen);
     case TYPING_NOTHING:
         break;
     }
+    if (screen_file(screen))
+        return file_hint(screen);
     return "? keys  / search  : command  i ask";
 }
 
@@ -265,10 +349,16 @@ static void draw_status(struct screen *screen, const struct plan *plan)
         return;
     }
     gather_parts(screen, &text, parts, &n);
+    const char *hint = hint_of(screen);
+    int hint_width = (int)strlen(hint);
+    /* Where keys mean something special, they matter more than the meters. */
+    bool is_hint_first = (screen->is_window_key || screen->typing != TYPING_QUESTION) && hint_width + 2 < columns;
+    if (is_hint_first)
+        columns -= hint_width + 1;
     for (size_t i = 0; i < n && !text.failed; i++) {
         const char *part = text.data + parts[i];
         int width = cells_width(part, strlen(part), cells->ascii_only);
-        if (i && column + 3 + width >= columns)
+        if (column + (i ? 3 : 0) + width >= columns)
             break;
         if (i)
             column =
@@ -276,10 +366,9 @@ static void draw_status(struct screen *screen, const struct plan *plan)
         column = cells_put_text(cells, plan->status, 0, column, i ? STYLE_DIM : STYLE_TEXT, part);
     }
     buffer_deinit(&text);
-    const char *hint = hint_of(screen);
-    int width = (int)strlen(hint);
-    if (column + 3 + width < columns)
-        cells_put_text(cells, plan->status, 0, columns - width - 1, STYLE_DIM, hint);
+    columns = plan->status.columns;
+    if (is_hint_first || column + 3 + hint_width < columns)
+        cells_put_text(cells, plan->status, 0, columns - hint_width - 1, STYLE_DIM, hint);
 }
 
 /* ---- all of it ---- */

@@ -1,72 +1,7 @@
-/* screen_keys: what keys do, by one table, which the help pane shows. */
+/* screen_keys: what keys do, by one table, which the help pane shows; screen_act.c and screen_file.c do it. */
 #include <string.h>
 
-#include "app/screen.h"
-
-/* Where a key acts.  What is asked for is one place after another: the special before the general. */
-enum place {
-    PLACE_ENTRY = 1,   /* the question is being typed */
-    PLACE_LINE = 2,    /* a command, or what is searched for */
-    PLACE_READ = 4,    /* a pane has the focus */
-    PLACE_CHAT = 8,    /* it shows the conversation */
-    PLACE_WINDOW = 16, /* Ctrl-W was pressed */
-    PLACE_ALL = 32,
-    PLACE_DIFF = 512, /* the focused pane shows a diff */
-};
-
-enum action {
-    ACT_INPUT, /* + enum input_action */
-    ACT_SEND = 64,
-    ACT_EDIT,
-    ACT_COMPLETE,
-    ACT_NEXT_PANE,
-    ACT_PREVIOUS_PANE,
-    ACT_STOP,
-    ACT_INTERRUPT,
-    ACT_END_INPUT,
-    ACT_SUSPEND,
-    ACT_REDRAW,
-    ACT_WINDOW,
-    ACT_CHAT_PAGE_UP,
-    ACT_CHAT_PAGE_DOWN,
-    ACT_LINE_DO,
-    ACT_LINE_BACK,
-    ACT_DOWN,
-    ACT_UP,
-    ACT_PAGE_DOWN,
-    ACT_PAGE_UP,
-    ACT_TOP,
-    ACT_BOTTOM,
-    ACT_COMMAND,
-    ACT_SEARCH,
-    ACT_SEARCH_NEXT,
-    ACT_SEARCH_PREVIOUS,
-    ACT_HELP,
-    ACT_ASK,
-    ACT_CLOSE,
-    ACT_NEXT_THING,
-    ACT_PREVIOUS_THING,
-    ACT_NEXT_CODE,
-    ACT_PREVIOUS_CODE,
-    ACT_COPY_CODE,
-    ACT_COPY_ANSWER,
-    ACT_THOUGHTS,
-    ACT_SPLIT_COLUMNS,
-    ACT_SPLIT_ROWS,
-    ACT_GO_LEFT,
-    ACT_GO_RIGHT,
-    ACT_GO_UP,
-    ACT_GO_DOWN,
-    ACT_NARROWER,
-    ACT_WIDER,
-    ACT_TALLER,
-    ACT_SHORTER,
-    ACT_EQUAL,
-    ACT_ZOOM,
-    ACT_COMMIT,
-    ACT_NOTHING,
-    ACT_DIFF = 512, /* + enum diff_action */
-};
+#include "app/screen_actions.h"
 
 #define EDITS (PLACE_ENTRY | PLACE_LINE)
 
@@ -150,12 +85,78 @@ static const struct key_row rows[] = {
     {PLACE_DIFF, {'F'}, ACT_DIFF + DIFF_WHOLE, "whole files, or changes alone"},
     {PLACE_DIFF, {KEY_ENTER, ' '}, ACT_DIFF + DIFF_FOLD, "fold the file, or unfold it"},
     {PLACE_DIFF, {'z'}, ACT_DIFF + DIFF_FOLD_ALL, "fold all files, or none"},
+
     {PLACE_READ, {'j', KEY_DOWN, KEY_ENTER}, ACT_DOWN, "a line down"},
     {PLACE_READ, {'k', KEY_UP}, ACT_UP, "a line up"},
     {PLACE_READ, {KEY_PAGE_DOWN, ' ', KEY_WITH_CTRL('f')}, ACT_PAGE_DOWN, "a page down"},
     {PLACE_READ, {KEY_PAGE_UP, 'b', KEY_WITH_CTRL('b')}, ACT_PAGE_UP, "a page up"},
     {PLACE_READ, {'g', KEY_HOME}, ACT_TOP, "to the beginning"},
     {PLACE_READ, {'G', KEY_END}, ACT_BOTTOM, "to the end"},
+    {PLACE_FILE, {'h', KEY_LEFT}, ACT_EDITOR + EDITOR_LEFT, NULL},
+    {PLACE_FILE, {'l', KEY_RIGHT}, ACT_EDITOR + EDITOR_RIGHT, NULL},
+    {PLACE_FILE, {'j', KEY_DOWN, KEY_ENTER}, ACT_EDITOR + EDITOR_DOWN, "a line down; h and l go left and right"},
+    {PLACE_FILE, {'k', KEY_UP}, ACT_EDITOR + EDITOR_UP, "a line up"},
+    {PLACE_FILE, {'w', KEY_WITH_CTRL(KEY_RIGHT)}, ACT_EDITOR + EDITOR_WORD_RIGHT, "a word to the right"},
+    {PLACE_FILE, {'b', KEY_WITH_CTRL(KEY_LEFT)}, ACT_EDITOR + EDITOR_WORD_LEFT, "a word to the left"},
+    {PLACE_FILE, {'0', '^', KEY_HOME}, ACT_EDITOR + EDITOR_LINE_BEGIN, "to the line's begin"},
+    {PLACE_FILE, {'$', KEY_END}, ACT_EDITOR + EDITOR_LINE_END, "to the line's end"},
+    {PLACE_FILE, {KEY_PAGE_DOWN, ' ', KEY_WITH_CTRL('f')}, ACT_EDITOR + EDITOR_PAGE_DOWN, "a page down"},
+    {PLACE_FILE, {KEY_PAGE_UP, KEY_WITH_CTRL('b')}, ACT_EDITOR + EDITOR_PAGE_UP, "a page up"},
+    {PLACE_FILE, {'g', KEY_WITH_CTRL(KEY_HOME)}, ACT_EDITOR + EDITOR_BEGIN, "to the beginning; :123 goes to a line"},
+    {PLACE_FILE, {'G', KEY_WITH_CTRL(KEY_END)}, ACT_EDITOR + EDITOR_END, "to the end"},
+    {PLACE_FILE, {'i', KEY_INSERT}, ACT_FILE_EDIT, "edit: what is typed goes into the file; Esc ends that"},
+    {PLACE_FILE, {'u'}, ACT_EDITOR + EDITOR_UNDO, "undo"},
+    {PLACE_FILE, {'U', KEY_WITH_CTRL('r')}, ACT_EDITOR + EDITOR_REDO, "redo"},
+    {PLACE_FILE, {'s', KEY_WITH_CTRL('s')}, ACT_FILE_SAVE, "save"},
+    {PLACE_FILE, {'d', KEY_WITH_CTRL(']')}, ACT_FILE_DEFINITION, "to the definition of the name under the cursor"},
+    {PLACE_FILE, {'r'}, ACT_FILE_REFERENCES, "the places that use the name under the cursor"},
+    {PLACE_FILE, {KEY_BACKSPACE}, ACT_FILE_BACK, "back to where the last jump came from"},
+
+    {PLACE_EDIT, {KEY_ESCAPE}, ACT_FILE_LEAVE, "drop the proposal; where none is shown, end editing"},
+    {PLACE_EDIT, {KEY_TAB}, ACT_FILE_TAB, "take what is proposed; else indent"},
+    {PLACE_EDIT,
+     {KEY_WITH_CTRL(KEY_RIGHT), KEY_WITH_ALT('f')},
+     ACT_FILE_WORD,
+     "take a word of it; else go a word right"},
+    {PLACE_EDIT, {KEY_WITH_CTRL(KEY_DOWN)}, ACT_FILE_LINE, "take a line of it"},
+    {PLACE_EDIT, {KEY_WITH_ALT(']')}, ACT_FILE_NEXT_WAY, "the next proposal"},
+    {PLACE_EDIT, {KEY_WITH_ALT('/')}, ACT_FILE_COMPLETE, "propose something now"},
+    {PLACE_EDIT, {KEY_WITH_ALT('w')}, ACT_FILE_WHY, "what the proposal was made of, or close that"},
+    {PLACE_EDIT, {KEY_WITH_CTRL('s')}, ACT_FILE_SAVE, "save"},
+    {PLACE_EDIT, {KEY_ENTER}, ACT_EDITOR + EDITOR_NEWLINE, NULL},
+    {PLACE_EDIT, {KEY_LEFT, KEY_WITH_CTRL('b')}, ACT_EDITOR + EDITOR_LEFT, NULL},
+    {PLACE_EDIT, {KEY_RIGHT, KEY_WITH_CTRL('f')}, ACT_EDITOR + EDITOR_RIGHT, NULL},
+    {PLACE_EDIT, {KEY_UP, KEY_WITH_CTRL('p')}, ACT_EDITOR + EDITOR_UP, NULL},
+    {PLACE_EDIT, {KEY_DOWN, KEY_WITH_CTRL('n')}, ACT_EDITOR + EDITOR_DOWN, NULL},
+    {PLACE_EDIT, {KEY_WITH_CTRL(KEY_LEFT), KEY_WITH_ALT('b')}, ACT_EDITOR + EDITOR_WORD_LEFT, "go a word left"},
+    {PLACE_EDIT, {KEY_HOME, KEY_WITH_CTRL('a')}, ACT_EDITOR + EDITOR_LINE_BEGIN, "go to the line's begin"},
+    {PLACE_EDIT, {KEY_END, KEY_WITH_CTRL('e')}, ACT_EDITOR + EDITOR_LINE_END, "go to the line's end"},
+    {PLACE_EDIT, {KEY_PAGE_UP}, ACT_EDITOR + EDITOR_PAGE_UP, NULL},
+    {PLACE_EDIT, {KEY_PAGE_DOWN}, ACT_EDITOR + EDITOR_PAGE_DOWN, NULL},
+    {PLACE_EDIT, {KEY_WITH_CTRL(KEY_HOME)}, ACT_EDITOR + EDITOR_BEGIN, NULL},
+    {PLACE_EDIT, {KEY_WITH_CTRL(KEY_END)}, ACT_EDITOR + EDITOR_END, NULL},
+    {PLACE_EDIT, {KEY_BACKSPACE}, ACT_EDITOR + EDITOR_DELETE_LEFT, NULL},
+    {PLACE_EDIT, {KEY_DELETE, KEY_WITH_CTRL('d')}, ACT_EDITOR + EDITOR_DELETE_RIGHT, NULL},
+    {PLACE_EDIT,
+     {KEY_WITH_ALT(KEY_BACKSPACE), KEY_WITH_CTRL(KEY_BACKSPACE)},
+     ACT_EDITOR + EDITOR_DELETE_WORD_LEFT,
+     "delete the word on the left"},
+    {PLACE_EDIT, {KEY_WITH_ALT('d')}, ACT_EDITOR + EDITOR_DELETE_WORD_RIGHT, "delete the word on the right"},
+    {PLACE_EDIT, {KEY_WITH_CTRL('u')}, ACT_EDITOR + EDITOR_DELETE_LINE_BEGIN, "delete up to the line's begin"},
+    {PLACE_EDIT,
+     {KEY_WITH_CTRL('k')},
+     ACT_EDITOR + EDITOR_DELETE_LINE_END,
+     "delete up to the line's end, or the line's end"},
+    {PLACE_EDIT, {KEY_WITH_CTRL('y')}, ACT_EDITOR + EDITOR_PUT_BACK, "put back what was deleted last by word or line"},
+    {PLACE_EDIT, {KEY_WITH_CTRL('_'), KEY_WITH_ALT('u')}, ACT_EDITOR + EDITOR_UNDO, "undo"},
+    {PLACE_EDIT, {KEY_WITH_ALT('r')}, ACT_EDITOR + EDITOR_REDO, "redo"},
+
+    {PLACE_PICK, {KEY_UP, KEY_WITH_CTRL('p'), (uint32_t)KEY_SHIFT | KEY_TAB}, ACT_PICK_UP, "the one above"},
+    {PLACE_PICK, {KEY_DOWN, KEY_WITH_CTRL('n'), KEY_TAB}, ACT_PICK_DOWN, "the one below"},
+    {PLACE_PICK, {KEY_PAGE_UP}, ACT_PICK_PAGE_UP, "a page up"},
+    {PLACE_PICK, {KEY_PAGE_DOWN}, ACT_PICK_PAGE_DOWN, "a page down"},
+
+    {PLACE_CHAT, {'o'}, ACT_OPEN_NAMED, "open a file that is named here, as src/lease.c:121"},
     {PLACE_CHAT, {']'}, ACT_NEXT_THING, "to the next question or answer"},
     {PLACE_CHAT, {'['}, ACT_PREVIOUS_THING, "to the one before"},
     {PLACE_CHAT, {'}'}, ACT_NEXT_CODE, "to the next code block"},
@@ -177,6 +178,7 @@ static const struct key_row rows[] = {
     {PLACE_ALL, {KEY_ESCAPE}, ACT_STOP, "stop the answer; where none is given, leave or enter the panes"},
     {PLACE_ALL, {KEY_WITH_CTRL('c')}, ACT_INTERRUPT, "stop the answer, or clear the entry; twice: leave"},
     {PLACE_ALL, {KEY_WITH_CTRL('w')}, ACT_WINDOW, "panes: v s split, arrows go, < > + - = resize, z zooms, q closes"},
+    {PLACE_ALL, {KEY_WITH_CTRL('o')}, ACT_FILES, "open a file: some letters of its path choose it"},
     {PLACE_ALL, {KEY_WITH_CTRL('z')}, ACT_SUSPEND, "suspend: fg comes back"},
     {PLACE_ALL, {KEY_WITH_CTRL('l')}, ACT_REDRAW, "draw everything again"},
 };
@@ -194,22 +196,32 @@ static void explain(struct screen *screen, unsigned place, const char *title)
 
 void screen_explain(struct screen *screen)
 {
+    static const struct {
+        unsigned place, with;
+        const char *title;
+    } parts[] = {
+        {PLACE_ENTRY, PLACE_ENTRY, "In the entry"},
+        {PLACE_CHAT, PLACE_CHAT, "In the conversation"},
+        {PLACE_FILE, PLACE_FILE, "In a file"},
+        {PLACE_DIFF, PLACE_DIFF, "In a diff"},
+        {PLACE_FILE, PLACE_EDIT, "While a file is edited"},
+        {0, PLACE_READ, "In a pane"},
+        {0, PLACE_ALL, "Everywhere"},
+        {0, PLACE_WINDOW, "After Ctrl-W"},
+        {0, PLACE_PICK, "In a list to choose from"},
+    };
     doc_cut(&screen->help, 0);
-    bool is_entry = screen->help_place & PLACE_ENTRY;
-    if (is_entry)
-        explain(screen, PLACE_ENTRY, "In the entry");
-    if (screen->help_place & PLACE_DIFF)
-        explain(screen, PLACE_DIFF, "In a diff");
-    explain(screen, screen->help_place & PLACE_CHAT ? PLACE_READ | PLACE_CHAT : PLACE_READ,
-            screen->help_place & PLACE_CHAT ? "In the conversation" : "In a pane");
-    explain(screen, PLACE_ALL, "Everywhere");
-    explain(screen, PLACE_WINDOW, "After Ctrl-W");
-    if (!is_entry)
-        explain(screen, PLACE_ENTRY, "In the entry");
+    /* First where one is, then what holds anywhere, then the rest. */
+    for (int round = 0; round < 3; round++)
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+            int when = parts[i].place == screen->help_place ? 0 : parts[i].place == 0 ? 1 : 2;
+            if (when == round)
+                explain(screen, parts[i].with, parts[i].title);
+        }
     screen_explain_commands(&screen->help);
 }
 
-static void toggle_help(struct screen *screen)
+void screen_toggle_help(struct screen *screen)
 {
     for (int i = 0; i < LAYOUT_PANES; i++)
         if (screen->panes[i].is_used && screen->panes[i].kind == PANE_HELP) {
@@ -217,11 +229,12 @@ static void toggle_help(struct screen *screen)
             if (leaf < 0)
                 return;
             screen->layout.focus = leaf;
-            screen_close_pane(screen);
+            screen_close_pane(screen, false);
             return;
         }
     screen->help_place = screen->typing == TYPING_QUESTION           ? PLACE_ENTRY
                          : screen_focused(screen)->kind == PANE_CHAT ? PLACE_CHAT
+                         : screen_focused(screen)->kind == PANE_FILE ? PLACE_FILE
                          : screen_focused(screen)->kind == PANE_DIFF ? PLACE_DIFF
                                                                      : PLACE_READ;
     screen_explain(screen);
@@ -230,332 +243,98 @@ static void toggle_help(struct screen *screen)
         screen->typing = TYPING_NOTHING;
 }
 
-/* ---- lines: commands and searches ---- */
-
-static void begin_line(struct screen *screen, enum typing what)
-{
-    screen->typing_before = screen->typing;
-    screen->typing = what;
-    input_clear(&screen->line);
-}
-
-static void search(struct screen *screen, int direction)
-{
-    struct pane *pane = screen_focused(screen);
-    if (pane->kind == PANE_DIFF)
-        screen_search_diff(screen, NULL, direction);
-    else if (pane->view.pattern.size == 0)
-        screen_note(screen, "nothing was searched for yet; / begins");
-    else if (!view_search(&pane->view, screen_doc(screen, pane), direction))
-        screen_note(screen, "%.100s: not found", buffer_text(&pane->view.pattern));
-}
-
-static void do_line(struct screen *screen)
-{
-    struct buffer line = {0};
-    enum typing what = screen->typing;
-    buffer_append_text(&line, buffer_text(&screen->line.text));
-    screen->typing = screen->typing_before;
-    if (line.size && what == TYPING_COMMAND) {
-        input_remember(&screen->line, line.data);
-        screen_run_command(screen, line.data);
-    } else if (line.size && screen_focused(screen)->kind == PANE_DIFF) {
-        screen_search_diff(screen, line.data, 1);
-    } else if (line.size) {
-        view_set_pattern(&screen_focused(screen)->view, line.data, line.size);
-        search(screen, 1);
-    } else if (what == TYPING_SEARCH) {
-        view_set_pattern(&screen_focused(screen)->view, "", 0);
-    }
-    buffer_deinit(&line);
-}
-
-/* ---- actions ---- */
-
-static bool is_empty(const struct screen *screen)
-{
-    return screen->question.text.size == 0;
-}
-
-static void stop(struct screen *screen)
-{
-    if (screen->running) {
-        worker_cancel(screen->worker, screen->running);
-        screen_note(screen, "stopping");
-    } else if (screen->typing == TYPING_QUESTION) {
-        screen->typing = TYPING_NOTHING;
-    } else {
-        screen->typing = TYPING_QUESTION;
-    }
-}
-
-static void interrupt(struct screen *screen, bool is_second)
-{
-    if (is_second) {
-        screen->is_over = true;
-        return;
-    }
-    if (screen->typing == TYPING_COMMAND || screen->typing == TYPING_SEARCH)
-        screen->typing = screen->typing_before;
-    else if (screen->running)
-        worker_cancel(screen->worker, screen->running);
-    else if (!is_empty(screen))
-        input_set(&screen->question, "", 0);
-    screen_note(screen, "Ctrl-C again leaves");
-}
-
-static void next_pane(struct screen *screen, int step)
-{
-    int before = screen->layout.focus, count = layout_count(&screen->layout);
-    layout_next_focus(&screen->layout, step);
-    /* After the last pane comes the entry. */
-    bool is_around = count == 1 || (step > 0 ? screen->layout.focus < before : screen->layout.focus > before);
-    if (is_around && screen->typing == TYPING_NOTHING)
-        screen->typing = TYPING_QUESTION;
-}
-
-static void jump(struct screen *screen, size_t line, const char *what)
-{
-    if (line == SIZE_MAX)
-        screen_note(screen, "%s", what);
-    else
-        view_to_line(&screen_focused(screen)->view, line);
-}
-
-static void do_chat(struct screen *screen, enum action action)
-{
-    const struct transcript *transcript = &screen->transcript;
-    size_t line = view_top_line(&screen_focused(screen)->view);
-    switch (action) {
-    case ACT_NEXT_THING:
-        jump(screen, transcript_next_entry(transcript, line, 1), "that is the last one");
-        break;
-    case ACT_PREVIOUS_THING:
-        jump(screen, transcript_next_entry(transcript, line, -1), "that is the first one");
-        break;
-    case ACT_NEXT_CODE:
-        jump(screen, transcript_next_code(transcript, line, 1), "there is no code block below");
-        break;
-    case ACT_PREVIOUS_CODE:
-        jump(screen, transcript_next_code(transcript, line, -1), "there is no code block above");
-        break;
-    case ACT_COPY_CODE:
-        screen_copy(screen, false);
-        break;
-    case ACT_COPY_ANSWER:
-        screen_copy(screen, true);
-        break;
-    default:
-        screen->transcript.shows_thoughts = !screen->transcript.shows_thoughts;
-        transcript_touch(&screen->transcript, NULL);
-        break;
-    }
-}
-
-static void do_window(struct screen *screen, enum action action)
-{
-    struct layout *layout = &screen->layout;
-    enum pane_kind kind = screen_focused(screen)->kind;
-    switch (action) {
-    case ACT_SPLIT_COLUMNS:
-        screen_split(screen, SPLIT_COLUMNS, kind);
-        break;
-    case ACT_SPLIT_ROWS:
-        screen_split(screen, SPLIT_ROWS, kind);
-        break;
-    case ACT_GO_LEFT:
-    case ACT_GO_RIGHT:
-    case ACT_GO_UP:
-    case ACT_GO_DOWN:
-        layout_move_focus(layout, (enum layout_direction)(action - ACT_GO_LEFT));
-        break;
-    case ACT_NARROWER:
-    case ACT_WIDER:
-        layout_resize(layout, SPLIT_COLUMNS, action == ACT_WIDER ? 4 : -4);
-        break;
-    case ACT_TALLER:
-    case ACT_SHORTER:
-        layout_resize(layout, SPLIT_ROWS, action == ACT_TALLER ? 2 : -2);
-        break;
-    case ACT_EQUAL:
-        layout_equalize(layout);
-        break;
-    default:
-        layout->is_zoomed = !layout->is_zoomed;
-        break;
-    }
-    if (action <= ACT_GO_DOWN)
-        screen->typing = TYPING_NOTHING;
-}
-
-static void do_read(struct screen *screen, enum action action)
-{
-    struct view *view = &screen_focused(screen)->view;
-    int64_t page = view->height > 2 ? view->height - 2 : 1;
-    switch (action) {
-    case ACT_DOWN:
-        view_scroll(view, 1);
-        break;
-    case ACT_UP:
-        view_scroll(view, -1);
-        break;
-    case ACT_PAGE_DOWN:
-        view_scroll(view, page);
-        break;
-    case ACT_PAGE_UP:
-        view_scroll(view, -page);
-        break;
-    case ACT_TOP:
-        view_scroll(view, -(int64_t)view->n_rows);
-        break;
-    case ACT_BOTTOM:
-        view_scroll(view, (int64_t)view->n_rows);
-        break;
-    case ACT_SEARCH:
-        begin_line(screen, TYPING_SEARCH);
-        break;
-    case ACT_SEARCH_NEXT:
-        search(screen, 1);
-        break;
-    case ACT_SEARCH_PREVIOUS:
-        search(screen, -1);
-        break;
-    case ACT_COMMAND:
-        begin_line(screen, TYPING_COMMAND);
-        break;
-    default:
-        screen->typing = TYPING_QUESTION;
-        break;
-    }
-}
-
-static void complete(struct screen *screen)
-{
-    size_t size;
-    if (screen->typing == TYPING_COMMAND)
-        screen_complete(screen, &screen->line, 0);
-    else if (screen->typing == TYPING_QUESTION && screen->question.text.size &&
-             (screen_is_command(screen->question.text.data, &size) || strcmp(screen->question.text.data, "/") == 0))
-        screen_complete(screen, &screen->question, 1);
-    else if (screen->typing == TYPING_QUESTION)
-        screen->typing = TYPING_NOTHING;
-}
-
-static void do_other(struct screen *screen, enum action action)
-{
-    struct view *chat = screen_chat_view(screen);
-    int64_t page = chat->height > 2 ? chat->height - 2 : 1;
-    switch (action) {
-    case ACT_SEND:
-        screen_ask(screen);
-        break;
-    case ACT_EDIT:
-        screen_edit(screen);
-        break;
-    case ACT_COMMIT:
-        screen_commit(screen, "");
-        break;
-    case ACT_COMPLETE:
-        complete(screen);
-        break;
-    case ACT_NEXT_PANE:
-    case ACT_PREVIOUS_PANE:
-        next_pane(screen, action == ACT_NEXT_PANE ? 1 : -1);
-        break;
-    case ACT_STOP:
-        stop(screen);
-        break;
-    case ACT_END_INPUT:
-        screen->is_over = is_empty(screen);
-        if (!screen->is_over)
-            input_act(&screen->question, INPUT_DELETE_RIGHT);
-        break;
-    case ACT_SUSPEND:
-        terminal_suspend(screen->terminal);
-        break;
-    case ACT_REDRAW:
-        terminal_forget(screen->terminal);
-        break;
-    case ACT_WINDOW:
-        screen->is_window_key = true;
-        break;
-    case ACT_CHAT_PAGE_UP:
-        view_scroll(chat, -page);
-        break;
-    case ACT_CHAT_PAGE_DOWN:
-        view_scroll(chat, page);
-        break;
-    case ACT_LINE_DO:
-        do_line(screen);
-        break;
-    case ACT_LINE_BACK:
-        screen->typing = screen->typing_before;
-        break;
-    case ACT_HELP:
-        toggle_help(screen);
-        break;
-    case ACT_CLOSE:
-        screen_close_pane(screen);
-        break;
-    default:
-        break;
-    }
-}
-
-static void do_action(struct screen *screen, enum action action)
-{
-    if (action < ACT_SEND)
-        input_act(screen->typing == TYPING_QUESTION ? &screen->question : &screen->line,
-                  (enum input_action)(action - ACT_INPUT));
-    else if (action >= ACT_DIFF)
-        screen_act_on_diff(screen, (enum diff_action)(action - ACT_DIFF));
-    else if (action >= ACT_NEXT_THING && action <= ACT_THOUGHTS)
-        do_chat(screen, action);
-    else if (action >= ACT_SPLIT_COLUMNS && action <= ACT_ZOOM)
-        do_window(screen, action);
-    else if ((action >= ACT_DOWN && action <= ACT_SEARCH_PREVIOUS) || action == ACT_ASK)
-        do_read(screen, action);
-    else
-        do_other(screen, action);
-}
-
 /* ---- */
 
 static int find(const struct screen *screen, uint32_t key)
 {
-    unsigned place = screen->typing == TYPING_QUESTION ? PLACE_ENTRY : PLACE_LINE;
-    if (screen->typing == TYPING_NOTHING)
-        place = PLACE_READ;
     const struct pane *pane = &screen->panes[layout_focused_pane(&screen->layout)];
+    unsigned places[3] = {0};
+    switch (screen->typing) {
+    case TYPING_QUESTION:
+        places[0] = PLACE_ENTRY;
+        break;
+    case TYPING_COMMAND:
+    case TYPING_SEARCH:
+        places[0] = PLACE_LINE;
+        break;
+    case TYPING_PICK:
+        places[0] = PLACE_PICK;
+        places[1] = PLACE_LINE;
+        break;
+    case TYPING_FILE:
+        places[0] = PLACE_EDIT;
+        break;
+    case TYPING_NOTHING:
+        places[0] = pane->kind == PANE_CHAT   ? PLACE_CHAT
+                    : pane->kind == PANE_FILE ? PLACE_FILE
+                    : pane->kind == PANE_DIFF ? PLACE_DIFF
+                                              : 0;
+        places[1] = PLACE_READ;
+        break;
+    }
+    places[2] = PLACE_ALL;
     int action = -1;
-    if (place == PLACE_READ && pane->kind != PANE_HELP)
-        action = keys_find(rows, N_ROWS, pane->kind == PANE_CHAT ? PLACE_CHAT : PLACE_DIFF, key);
-    if (action < 0)
-        action = keys_find(rows, N_ROWS, place, key);
-    return action < 0 ? keys_find(rows, N_ROWS, PLACE_ALL, key) : action;
+    for (size_t i = 0; i < 3 && action < 0; i++)
+        action = places[i] ? keys_find(rows, N_ROWS, places[i], key) : -1;
+    return action;
+}
+
+static void insert_into_file(struct screen *screen, const char *bytes, size_t size, bool is_typed)
+{
+    struct file *file = screen_file(screen);
+    struct buffer converted = {0};
+    const char *newline = file ? text_newline(&file->editor.text) : "";
+    for (size_t i = 0; file && i < size; i++)
+        if (bytes[i] == '\n')
+            buffer_append_text(&converted, newline);
+        else
+            buffer_append_byte(&converted, bytes[i]);
+    if (file && !converted.failed && editor_insert(&file->editor, buffer_text(&converted), converted.size, is_typed))
+        screen_ghost_typed(screen, buffer_text(&converted), converted.size);
+    else
+        screen_note(screen, "out of memory");
+    buffer_deinit(&converted);
 }
 
 /* Text that is typed or pasted. */
 static void insert(struct screen *screen, uint32_t key)
 {
     struct buffer text = {0};
-    struct input *input = screen->typing == TYPING_QUESTION ? &screen->question : &screen->line;
     if (key == KEY_PASTE) {
-        buffer_append(&text, buffer_text(&screen->keyboard.paste), screen->keyboard.paste.size);
-        for (size_t i = 0; input == &screen->line && i < text.size; i++)
-            if (text.data[i] == '\n')
-                text.data[i] = ' ';
         /* What is pasted where letters are keys is meant for the entry. */
-        if (screen->typing == TYPING_NOTHING) {
+        if (screen->typing == TYPING_NOTHING)
             screen->typing = TYPING_QUESTION;
-            input = &screen->question;
-        }
+        buffer_append(&text, buffer_text(&screen->keyboard.paste), screen->keyboard.paste.size);
     } else if (screen->typing != TYPING_NOTHING && key >= 0x20 && key < 0x110000 && key != KEY_BACKSPACE) {
         buffer_append_code_point(&text, key);
     }
-    if (text.size && !text.failed)
-        input_insert(input, text.data, text.size, key != KEY_PASTE);
+    bool is_line = screen->typing != TYPING_QUESTION && screen->typing != TYPING_FILE;
+    for (size_t i = 0; is_line && i < text.size; i++)
+        if (text.data[i] == '\n')
+            text.data[i] = ' ';
+    if (text.size && !text.failed && screen->typing == TYPING_FILE)
+        insert_into_file(screen, text.data, text.size, key != KEY_PASTE);
+    else if (text.size && !text.failed)
+        input_insert(is_line ? &screen->line : &screen->question, text.data, text.size, key != KEY_PASTE);
     buffer_deinit(&text);
+}
+
+static void do_key(struct screen *screen, uint32_t key, bool was_interrupt)
+{
+    int action = find(screen, key);
+    bool is_empty = screen->typing == TYPING_QUESTION && screen->question.text.size == 0;
+    if (action == ACT_INTERRUPT) {
+        screen->was_interrupt = true;
+        screen_interrupt(screen, was_interrupt);
+    } else if (action >= 0) {
+        screen_act(screen, (enum action)action);
+    } else if (key == ':' && is_empty) {
+        screen_begin_line(screen, TYPING_COMMAND);
+    } else if (key == '?' && is_empty) {
+        screen_toggle_help(screen);
+    } else {
+        insert(screen, key);
+    }
 }
 
 void screen_key(struct screen *screen, uint32_t key)
@@ -564,23 +343,15 @@ void screen_key(struct screen *screen, uint32_t key)
     *screen->note = 0;
     buffer_clear(&screen->offers);
     screen->was_interrupt = screen->is_window_key = false;
-    if (is_window_key) {
+    if (!is_window_key) {
+        do_key(screen, key, was_interrupt);
+    } else {
         int action = keys_find(rows, N_ROWS, PLACE_WINDOW, key);
         if (action >= 0)
-            do_action(screen, (enum action)action);
-        return;
+            screen_act(screen, (enum action)action);
     }
-    int action = find(screen, key);
-    if (action == ACT_INTERRUPT) {
-        screen->was_interrupt = true;
-        interrupt(screen, was_interrupt);
-    } else if (action >= 0) {
-        do_action(screen, (enum action)action);
-    } else if (key == ':' && screen->typing == TYPING_QUESTION && is_empty(screen)) {
-        begin_line(screen, TYPING_COMMAND);
-    } else if (key == '?' && screen->typing == TYPING_QUESTION && is_empty(screen)) {
-        toggle_help(screen);
-    } else {
-        insert(screen, key);
-    }
+    if (screen->typing == TYPING_FILE && !screen_file(screen))
+        screen->typing = TYPING_NOTHING; /* another pane has the focus now */
+    if (screen->typing == TYPING_PICK)
+        screen_pick_filter(screen);
 }

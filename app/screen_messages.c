@@ -142,7 +142,11 @@ static void take_opened(struct screen *screen, const struct worker_message *mess
 
 static void take(struct screen *screen, const struct worker_message *message)
 {
+    if (screen_ghost_take(screen, message))
+        return;
     switch (message->kind) {
+    case MESSAGE_WAYS:
+        break;
     case MESSAGE_OPENED:
     case MESSAGE_UNOPENED:
         take_opened(screen, message);

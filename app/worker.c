@@ -13,8 +13,10 @@
 
 void worker_message_free(struct worker_message *message)
 {
-    if (message)
+    if (message) {
         buffer_deinit(&message->text);
+        buffer_deinit(&message->more);
+    }
     free(message);
 }
 
@@ -42,7 +44,8 @@ void worker_tell(struct worker *worker, const struct worker_message *what, const
         return;
     *message = *what;
     message->id = worker->job_id;
-    message->text = (struct buffer){0};
+    message->text = message->more = (struct buffer){0};
+    buffer_append(&message->more, buffer_text(&what->more), what->more.size);
     buffer_append(&message->text, text, size);
     fill_in(worker, message);
     pthread_mutex_lock(&worker->lock);
@@ -89,15 +92,18 @@ int worker_fd(const struct worker *worker)
 
 /* ---- jobs: to the worker ---- */
 
-uint64_t worker_submit(struct worker *worker, enum job_kind kind, const char *text, size_t size)
+static void job_free(struct worker_job *job)
 {
-    struct worker_job *job = calloc(1, sizeof *job);
-    if (!job)
-        return 0;
-    job->kind = kind;
-    buffer_append(&job->text, text, size);
-    if (job->text.failed) {
-        free(job);
+    buffer_deinit(&job->text);
+    buffer_deinit(&job->path);
+    free(job);
+}
+
+/* Takes the job. */
+static uint64_t submit(struct worker *worker, struct worker_job *job)
+{
+    if (job->text.failed || job->path.failed) {
+        job_free(job);
         return 0;
     }
     pthread_mutex_lock(&worker->lock);
@@ -109,6 +115,33 @@ uint64_t worker_submit(struct worker *worker, enum job_kind kind, const char *te
     return id;
 }
 
+uint64_t worker_submit(struct worker *worker, enum job_kind kind, const char *text, size_t size)
+{
+    struct worker_job *job = calloc(1, sizeof *job);
+    if (!job)
+        return 0;
+    job->kind = kind;
+    buffer_append(&job->text, text, size);
+    return submit(worker, job);
+}
+
+uint64_t worker_complete(struct worker *worker, const char *path, struct slice text, size_t at)
+{
+    struct worker_job *job = calloc(1, sizeof *job);
+    if (!job)
+        return 0;
+    job->kind = JOB_COMPLETE;
+    job->at = at;
+    buffer_append(&job->text, text.data, text.size);
+    buffer_append_text(&job->path, path);
+    return submit(worker, job);
+}
+
+void worker_index_changed(struct worker *worker)
+{
+    atomic_fetch_add(&worker->n_index_changes, 1);
+}
+
 void worker_cancel(struct worker *worker, uint64_t id)
 {
     pthread_mutex_lock(&worker->lock);
@@ -117,12 +150,6 @@ void worker_cancel(struct worker *worker, uint64_t id)
     for (struct worker_job *job = worker->first_job; job; job = job->next)
         job->is_cancelled = job->is_cancelled || job->id == id;
     pthread_mutex_unlock(&worker->lock);
-}
-
-static void job_free(struct worker_job *job)
-{
-    buffer_deinit(&job->text);
-    free(job);
 }
 
 /* The next job, or NULL when the worker is to end. */
@@ -156,6 +183,7 @@ static void *run(void *context)
         worker->job_id = 0;
         job_free(job);
     }
+    worker_close_completer(worker);
     if (worker->is_open)
         chat_close(&worker->chat);
     return NULL;

@@ -16,14 +16,15 @@
 #include "app/chat.h"
 
 enum job_kind {
-    JOB_ASK,    /* text: the question */
-    JOB_LOAD,   /* a saved conversation's name or number; its messages come */
-    JOB_RESET,  /* a new conversation */
-    JOB_SAVE,   /* a name for this one */
-    JOB_DELETE, /* a saved conversation's name or number */
-    JOB_LIST,   /* the saved conversations, as lines (MESSAGE_SAID) */
-    JOB_MODEL,  /* another model's name */
-    JOB_SYSTEM, /* the system text; "-": the model's own; "": say what it is */
+    JOB_ASK,      /* text: the question */
+    JOB_LOAD,     /* a saved conversation's name or number; its messages come */
+    JOB_RESET,    /* a new conversation */
+    JOB_SAVE,     /* a name for this one */
+    JOB_DELETE,   /* a saved conversation's name or number */
+    JOB_LIST,     /* the saved conversations, as lines (MESSAGE_SAID) */
+    JOB_MODEL,    /* another model's name */
+    JOB_SYSTEM,   /* the system text; "-": the model's own; "": say what it is */
+    JOB_COMPLETE, /* worker_complete: what may stand at a place of a file */
 };
 
 enum message_kind {
@@ -38,15 +39,16 @@ enum message_kind {
     MESSAGE_ANSWER_THOUGHT, /* before its answer */
     MESSAGE_CLEARED,        /* another conversation: what was shown of the last one goes */
     MESSAGE_SAID,           /* a line in reply to a job */
-    MESSAGE_DONE,           /* result holds for JOB_ASK */
-    MESSAGE_FAILED,         /* text says why */
+    MESSAGE_WAYS,   /* of JOB_COMPLETE: text holds the ways, best first, each ended by a NUL; more says why, by lines */
+    MESSAGE_DONE,   /* result holds for JOB_ASK */
+    MESSAGE_FAILED, /* text says why */
 };
 
 struct worker_message {
     struct worker_message *next;
     uint64_t id;
     enum message_kind kind;
-    struct buffer text;
+    struct buffer text, more;
     uint64_t n_done, n_total;
     int32_t n_past, n_context; /* tokens in the session, and those that it has room for */
     struct turn_result result;
@@ -63,6 +65,10 @@ int worker_fd(const struct worker *worker); /* readable while there are messages
 
 /* Returns the job's id, or 0 where memory ran out.  Copies text. */
 uint64_t worker_submit(struct worker *worker, enum job_kind kind, const char *text, size_t size);
+/* What may stand at byte `at` of text, which is what a file's editor holds; path: the file's, absolute. */
+uint64_t worker_complete(struct worker *worker, const char *path, struct slice text, size_t at);
+/* The index is another one now: what was kept of it for completions is forgotten.  From any thread. */
+void worker_index_changed(struct worker *worker);
 void worker_cancel(struct worker *worker, uint64_t id);
 
 /* The next message, which is the caller's to free; NULL where there is none. */

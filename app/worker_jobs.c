@@ -91,6 +91,7 @@ static enum status do_model(struct worker *worker, const char *name, struct erro
     struct buffer copy = {0};
     buffer_append_text(&copy, name);
     enum status status = buffer_status(&copy, error);
+    worker_close_completer(worker); /* its session is the old engine's */
     if (status == STATUS_OK && worker->is_open)
         status = chat_switch_model(&worker->chat, buffer_text(&copy), error);
     if (status != STATUS_OK) {
@@ -261,6 +262,9 @@ void worker_do_job(struct worker *worker, struct worker_job *job)
         break;
     case JOB_SYSTEM:
         status = do_system(worker, text, &error);
+        break;
+    case JOB_COMPLETE:
+        status = worker_do_complete(worker, job, &error);
         break;
     }
     tell_notices(worker);

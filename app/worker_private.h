@@ -10,7 +10,8 @@ struct worker_job {
     struct worker_job *next;
     uint64_t id;
     enum job_kind kind;
-    struct buffer text;
+    struct buffer text, path;
+    size_t at;         /* of JOB_COMPLETE */
     bool is_cancelled; /* before it began */
 };
 
@@ -18,6 +19,7 @@ struct worker {
     pthread_t thread;
     int event; /* eventfd */
     atomic_bool cancel;
+    atomic_uint n_index_changes;
 
     pthread_mutex_t lock; /* what follows, up to the empty line */
     pthread_cond_t has_job;
@@ -36,6 +38,7 @@ struct worker {
     bool is_open;
     struct error unopened; /* why not */
     uint64_t job_id;
+    struct worker_completer *completer; /* worker_complete.c; NULL: none was needed yet */
 };
 
 /* Adds a message about the present job; text is copied. */
@@ -44,5 +47,9 @@ void worker_tell(struct worker *worker, const struct worker_message *what, const
 void worker_set_progress(struct worker *worker); /* of the context */
 void worker_open_chat(struct worker *worker);
 void worker_do_job(struct worker *worker, struct worker_job *job);
+
+/* ---- worker_complete.c ---- */
+enum status worker_do_complete(struct worker *worker, const struct worker_job *job, struct error *error);
+void worker_close_completer(struct worker *worker); /* before the engine is closed */
 
 #endif

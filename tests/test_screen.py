@@ -310,6 +310,7 @@ def elsewhere():
     terminal.status()
 
 
+os.chdir(FOLDER)
 for part in [first_frame, answer, hostile, markdown, coloring, typing, stopping, traffic, resizing, signals, colors, elsewhere]:
     part()
 sys.exit(end())

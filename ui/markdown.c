@@ -239,12 +239,12 @@ static int leave_block(MD_BLOCKTYPE type, void *detail, void *context)
     (void)detail;
     switch (type) {
     case MD_BLOCK_QUOTE:
-        rendering->quote--;
+        rendering->quote -= rendering->quote > 0;
         rendering->is_line_open = false;
         break;
     case MD_BLOCK_UL:
     case MD_BLOCK_OL:
-        rendering->n_levels--;
+        rendering->n_levels -= rendering->n_levels > 0;
         rendering->is_item_begun = rendering->is_line_open = false;
         break;
     case MD_BLOCK_LI:
@@ -321,7 +321,7 @@ static int leave_span(MD_SPANTYPE type, void *detail, void *context)
 {
     struct rendering *rendering = context;
     (void)detail;
-    rendering->n_spans--;
+    rendering->n_spans -= rendering->n_spans > 0; /* md4c leaves some that it never entered */
     if (rendering->n_spans < MOST_DEPTH)
         rendering->n_styles = rendering->n_spans;
     if (type != MD_SPAN_A && type != MD_SPAN_IMG)
@@ -395,6 +395,20 @@ static int add_text(MD_TEXTTYPE type, const MD_CHAR *text, MD_SIZE size, void *c
 
 /* ---- */
 
+/* md4c 0.4.8 reads beyond its memory where a text ends within a link's target, "[a](htt", as a streamed one often does; a
+ * newline behind it, which changes nothing else, keeps it from that. */
+static int parse(const char *text, size_t size, const MD_PARSER *parser, struct slice *given, struct buffer *copy,
+                 void *context)
+{
+    *given = (struct slice){text, size};
+    if (size && text[size - 1] != '\n') {
+        buffer_append(copy, text, size);
+        buffer_append_byte(copy, '\n');
+        *given = (struct slice){copy->data, copy->size};
+    }
+    return copy->failed ? -1 : md_parse(given->data, (MD_SIZE)given->size, parser, context);
+}
+
 void markdown_render(const char *text, size_t size, const struct markdown_options *options, struct doc *doc)
 {
     static const MD_PARSER parser = {.flags = PARSER_FLAGS,
@@ -412,7 +426,9 @@ void markdown_render(const char *text, size_t size, const struct markdown_option
         most = most ? most : MARKDOWN_LIMIT;
     }
     size_t before = doc->n_lines;
-    if (md_parse(text, (MD_SIZE)most, &parser, &rendering) != 0) { /* memory ran out: the text as it is */
+    struct buffer copy = {0};
+    struct slice given;
+    if (parse(text, most, &parser, &given, &copy, &rendering) != 0) { /* memory ran out: the text as it is */
         doc_cut(doc, before);
         most = 0;
     }
@@ -420,6 +436,7 @@ void markdown_render(const char *text, size_t size, const struct markdown_option
         doc_begin(doc, (struct doc_format){.tag = options->tag});
         doc_add(doc, STYLE_TEXT, text + most, size - most);
     }
+    buffer_deinit(&copy);
     buffer_deinit(&rendering.code);
     buffer_deinit(&rendering.language);
     buffer_deinit(&rendering.target);
@@ -429,8 +446,8 @@ void markdown_render(const char *text, size_t size, const struct markdown_option
 /* ---- a block's source ---- */
 
 struct finding {
-    const char *text;
-    size_t size, n, wanted;
+    struct slice given; /* what is parsed */
+    size_t n, wanted;
     bool is_in;
     size_t n_blanks; /* of a line's indentation, which md4c gives as blanks even where it is tabs */
     struct buffer *out;
@@ -467,11 +484,11 @@ static void add_indentation(struct finding *finding, const char *at)
 {
     const char *from = at;
     size_t width = 0;
-    while (from > finding->text && (from[-1] == ' ' || from[-1] == '\t'))
+    while (from > finding->given.data && (from[-1] == ' ' || from[-1] == '\t'))
         from--;
     for (const char *c = from; c < at; c++)
         width = *c == '\t' ? (width / 4 + 1) * 4 : width + 1;
-    bool is_whole = (from == finding->text || from[-1] == '\n') && width == finding->n_blanks;
+    bool is_whole = (from == finding->given.data || from[-1] == '\n') && width == finding->n_blanks;
     if (is_whole)
         buffer_append(finding->out, from, (size_t)(at - from));
     for (size_t i = 0; !is_whole && i < finding->n_blanks; i++)
@@ -482,8 +499,8 @@ static void add_indentation(struct finding *finding, const char *at)
 static int find_text(MD_TEXTTYPE type, const MD_CHAR *text, MD_SIZE size, void *context)
 {
     struct finding *finding = context;
-    uintptr_t at = (uintptr_t)text, begin = (uintptr_t)finding->text;
-    bool is_source = at >= begin && at < begin + finding->size;
+    uintptr_t at = (uintptr_t)text, begin = (uintptr_t)finding->given.data;
+    bool is_source = at >= begin && at < begin + finding->given.size;
     if (!finding->is_in)
         return 0;
     MD_SIZE n_blanks = 0;
@@ -510,7 +527,10 @@ bool markdown_code_block(const char *text, size_t size, size_t n, struct buffer 
                                      .enter_span = find_span,
                                      .leave_span = find_span,
                                      .text = find_text};
-    struct finding finding = {.text = text, .size = size, .wanted = n, .out = out};
+    struct finding finding = {.wanted = n, .out = out};
+    struct buffer copy = {0};
     size_t most = size < MARKDOWN_LIMIT ? size : MARKDOWN_LIMIT;
-    return md_parse(text, (MD_SIZE)most, &parser, &finding) == 0 && finding.n >= n;
+    bool is_parsed = parse(text, most, &parser, &finding.given, &copy, &finding) == 0;
+    buffer_deinit(&copy);
+    return is_parsed && finding.n >= n;
 }
