@@ -261,6 +261,7 @@ static bool take_news(struct screen *screen, const struct pollfd *fds)
         freshness_take(screen->freshness, &screen->fresh);
         if (n != screen->fresh.n_refreshes)
             worker_index_changed(screen->worker);
+        screen_pick_again(screen);
         has_news = true;
     }
     return has_news;
@@ -427,6 +428,7 @@ static void deinit(struct screen *screen)
         free(screen->jumps[i].path);
     picker_deinit(&screen->picker);
     buffer_deinit(&screen->picked);
+    buffer_deinit(&screen->looked_up_text);
     doc_deinit(&screen->why);
     transcript_deinit(&screen->transcript);
     coloring_free(screen->coloring);

@@ -71,7 +71,11 @@ struct screen {
     struct diff_pane diff; /* what all panes of that kind show */
     struct doc help, why;  /* why: what a completion was made of */
     struct picker picker;
-    uint64_t looking;            /* the lookup that is waited for; 0: none */
+    uint64_t looking;           /* the lookup that is waited for; 0: none */
+    enum lookup_kind looked_up; /* what was asked last, to ask again once there is an index */
+    struct buffer looked_up_text;
+    bool was_early; /* it was asked before the first look at the repository was over */
+    bool awaits_index;
     const char *looks_for;       /* what it is, for the picker's title */
     struct buffer picked;        /* the letters that the picker was filtered by */
     struct lookup *lookup;       /* NULL: it could not be started */
@@ -158,7 +162,8 @@ void screen_ghost_accept(struct screen *screen, size_t size);
 void screen_pick_files(struct screen *screen);
 void screen_pick_named(struct screen *screen); /* files that the conversation names where it is shown */
 void screen_pick_places(struct screen *screen, enum lookup_kind kind, const char *text);
-void screen_pick_take(struct screen *screen); /* what was looked up */
+void screen_pick_take(struct screen *screen);  /* what was looked up */
+void screen_pick_again(struct screen *screen); /* there is an index now */
 void screen_pick_filter(struct screen *screen);
 void screen_pick_done(struct screen *screen);
 

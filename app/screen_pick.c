@@ -23,9 +23,22 @@ static void ask(struct screen *screen, enum lookup_kind kind, const char *text)
     const struct file *file = screen_file(screen);
     uint32_t line = file ? (uint32_t)text_line_of(&file->editor.text, file->editor.cursor) + 1 : 0;
     bool is_below = file && *file->name != '/';
+    if (text != buffer_text(&screen->looked_up_text)) {
+        buffer_clear(&screen->looked_up_text);
+        buffer_append_text(&screen->looked_up_text, text);
+    }
+    screen->looked_up = kind;
+    screen->awaits_index = false;
+    screen->was_early = screen->freshness && !screen->fresh.has_whole;
     screen->looking = screen->lookup ? lookup_ask(screen->lookup, kind, text, is_below ? file->name : "", line) : 0;
     if (!screen->looking)
         screen_note(screen, "the repository can't be asked");
+}
+
+void screen_pick_again(struct screen *screen)
+{
+    if (screen->awaits_index && screen->fresh.has_whole && screen->typing == TYPING_PICK)
+        ask(screen, screen->looked_up, buffer_text(&screen->looked_up_text));
 }
 
 void screen_pick_files(struct screen *screen)
@@ -81,14 +94,22 @@ static void take(struct screen *screen, const struct lookup_result *result)
 {
     struct picker *picker = &screen->picker;
     char place[4200];
-    screen->looking = 0;
-    if (screen->typing != TYPING_PICK)
+    if (screen->typing != TYPING_PICK) {
+        screen->looking = 0;
         return;
+    }
+    /* Before the first look at the repository is over, nothing is known to be nowhere. */
+    screen->awaits_index =
+        result->error.status == STATUS_OK && result->n == 0 && result->kind != LOOKUP_PATHS && screen->was_early;
+    if (screen->awaits_index) {
+        screen_pick_again(screen);
+        return;
+    }
+    screen->looking = 0;
     if (result->error.status != STATUS_OK || result->n == 0) {
         screen->typing = screen->typing_before;
         screen_note(screen, "%.200s",
                     result->error.status != STATUS_OK ? result->error.text
-                    : screen->fresh.is_refreshing     ? "the index doesn't know it yet: it is being made"
                     : result->kind == LOOKUP_PATHS    ? "there are no files here"
                     : !screen->freshness              ? "nothing is known of it: fathom index reads a plain folder"
                                                       : "nothing is known of it");

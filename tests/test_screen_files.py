@@ -52,7 +52,6 @@ def files():
     check(terminal.wait(lambda text: "\u2502 src/lease.c" in text and "c 10:1" in text), "o opens the file that an answer names, at its line", terminal.text())
     check(terminal.color("return at") == "magenta" and terminal.color("int due") != terminal.color("due ="),
           "with its language's colours", terminal.color("return at"))
-    terminal.wait(lambda text: False, 0.5)  # the index
     terminal.type("www")
     terminal.wait(lambda text: "c 10:24" in text)
     terminal.type("d")
