@@ -168,7 +168,10 @@ static void put_signed(struct diff_pane *pane, struct cells *cells, struct area 
     const char *sign = sign_of(pane, number);
     enum ground ground = ground_of(pane, number, is_chosen);
     cells_put_text(cells, area, row, column, style_on(*sign == ' ' ? STYLE_TEXT : sign_style(sign), ground), sign);
-    cells_put_text(cells, area, row, column + 1, style_on(STYLE_TEXT, ground), " ");
+    /* How unusual the line is, in four steps. */
+    static const char *const heats[] = {" ", " ", ".", ":", "#"};
+    const char *heat = heats[pane->heat ? pane->heat[number] : 0];
+    cells_put_text(cells, area, row, column + 1, style_on(STYLE_WARN, ground), heat);
     column += 2;
     if (column >= area.columns)
         return;
@@ -272,6 +275,26 @@ static void draw_hunk(struct diff_pane *pane, struct cells *cells, struct area a
         cells_put_text(cells, area, at, area.columns - (int)strlen(text) - 1, STYLE_DIM, text);
 }
 
+/* "! medium  title        confidence 0.71", and below it the detail. */
+static void draw_finding(struct diff_pane *pane, struct cells *cells, struct area area, int at,
+                         const struct diff_row *row)
+{
+    const struct review_finding *finding = &pane->review->findings[row->left];
+    struct slice text = diff_pane_finding_row(pane, row->left, row->right);
+    char confidence[32];
+    if (row->right) {
+        cells_put(cells, area, at, 4, STYLE_TEXT, text.data, text.size);
+        return;
+    }
+    int column = cells_put_text(cells, area, at, 2, STYLE_WARN, "! ");
+    column = cells_put_text(cells, area, at, column, STYLE_WARN, review_severity_name(finding->severity));
+    column = cells_put_text(cells, area, at, column, STYLE_TEXT, "  ");
+    column = cells_put(cells, area, at, column, STYLE_STRONG, text.data, text.size);
+    snprintf(confidence, sizeof confidence, "confidence %.2f", finding->confidence);
+    if (column + 2 + (int)strlen(confidence) < area.columns)
+        cells_put_text(cells, area, at, area.columns - (int)strlen(confidence) - 1, STYLE_DIM, confidence);
+}
+
 static void draw_row(struct diff_pane *pane, struct cells *cells, struct area area, int at, size_t number,
                      bool has_focus)
 {
@@ -285,6 +308,8 @@ static void draw_row(struct diff_pane *pane, struct cells *cells, struct area ar
         cells_put_text(cells, area, at, 3, STYLE_DIM, note_of(&pane->shared->diff->files[row->file]));
     else if (row->kind == DIFF_ROW_HUNK)
         draw_hunk(pane, cells, area, at, row);
+    else if (row->kind == DIFF_ROW_FINDING)
+        draw_finding(pane, cells, area, at, row);
     else
         draw_line(pane, cells, area, at, row, is_chosen);
     if (is_chosen)

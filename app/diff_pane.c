@@ -28,6 +28,7 @@ void diff_pane_close(struct diff_pane *pane)
 {
     changes_close(pane->changes);
     forget(pane);
+    diff_pane_forget_review(pane);
     diff_rows_deinit(&pane->rows);
     free(pane->is_folded);
     buffer_deinit(&pane->from);
@@ -188,7 +189,8 @@ static void stand(struct diff_pane *pane, struct standing *standing)
 static void make_rows(struct diff_pane *pane)
 {
     struct error error;
-    if (diff_rows_make(pane->shared->diff, pane->is_folded, pane->is_side_by_side, &pane->rows, &error) != STATUS_OK)
+    struct diff_shape shape = {pane->is_folded, pane->is_side_by_side, pane->inserts, pane->n_inserts};
+    if (diff_rows_make(pane->shared->diff, &shape, &pane->rows, &error) != STATUS_OK)
         snprintf(pane->trouble, sizeof pane->trouble, "%.250s", error.text);
 }
 
@@ -231,6 +233,7 @@ static void take_diff(struct diff_pane *pane, struct shared_diff *shared)
     pane->is_folded = folds;
     pane->shared = shared;
     pane->trouble[0] = 0;
+    diff_pane_map_review(pane);
     make_rows(pane);
     stand(pane, &standing);
 }
@@ -261,6 +264,20 @@ void diff_pane_take(struct diff_pane *pane)
     pane->n_waiting = 0;
     for (size_t i = 0; i < n; i++)
         diff_pane_do(pane, waiting[i]);
+}
+
+void diff_pane_take_review(struct diff_pane *pane, struct shared_diff *shared, struct review_result *review)
+{
+    struct standing standing = standing_of(pane);
+    diff_pane_set_review(pane, shared, review);
+    if (pane->shared) {
+        make_rows(pane);
+        stand(pane, &standing);
+    } else {
+        free(standing.path);
+    }
+    snprintf(pane->note, sizeof pane->note, "%zu finding%s%s; f goes to them, o to what is unusual", pane->n_inserts,
+             pane->n_inserts == 1 ? "" : "s", review->is_interrupted ? " so far (stopped)" : "");
 }
 
 /* ---- staging ---- */
@@ -368,6 +385,29 @@ static void jump(struct diff_pane *pane, enum diff_row_kind kind, int direction)
     if (to < pane->top || to + (size_t)(pane->height > 0 ? pane->height : 1) / 2 >
                               pane->top + (size_t)(pane->height > 0 ? pane->height : 1))
         pane->top = to > before ? to - before : 0;
+}
+
+static void next_finding(struct diff_pane *pane)
+{
+    size_t n = pane->rows.n;
+    for (size_t step = 1; step <= n; step++) {
+        size_t at = (pane->cursor + step) % n;
+        if (pane->rows.at[at].kind == DIFF_ROW_FINDING && pane->rows.at[at].right == 0) {
+            pane->cursor = at;
+            return;
+        }
+    }
+    say(pane, !pane->review              ? "the model has read nothing yet: R lets it"
+              : pane->review->n_findings ? "what it found is in folded files, or in hunks that are gone"
+                                         : "it found nothing");
+}
+
+static void next_unusual(struct diff_pane *pane)
+{
+    uint32_t line = diff_pane_next_unusual(pane);
+    if (line == DIFF_NO_LINE)
+        return say(pane, pane->review ? "no added line was read" : "the model has read nothing yet: R lets it");
+    pane->cursor = diff_rows_find_line(&pane->rows, pane->shared->diff, line);
 }
 
 static void fold(struct diff_pane *pane, bool is_all)
@@ -545,6 +585,10 @@ void diff_pane_do(struct diff_pane *pane, enum diff_action action)
     case DIFF_NEXT_HUNK:
     case DIFF_PREVIOUS_HUNK:
         return jump(pane, DIFF_ROW_HUNK, action == DIFF_NEXT_HUNK ? 1 : -1);
+    case DIFF_NEXT_FINDING:
+        return next_finding(pane);
+    case DIFF_NEXT_UNUSUAL:
+        return next_unusual(pane);
     case DIFF_NEXT_FILE:
     case DIFF_PREVIOUS_FILE:
         return jump(pane, DIFF_ROW_FILE, action == DIFF_NEXT_FILE ? 1 : -1);

@@ -10,6 +10,7 @@
 
 #include "app/changes.h"
 #include "app/diff_rows.h"
+#include "app/review.h"
 #include "repo/syntax.h"
 #include "ui/cells.h"
 
@@ -46,6 +47,8 @@ enum diff_action {
     DIFF_STAGE_FILE,
     DIFF_DISCARD, /* asks first: a second time in a row does it */
     DIFF_UNDO,
+    DIFF_NEXT_FINDING,
+    DIFF_NEXT_UNUSUAL,
 };
 
 /* What is drawn of a hunk beside its text; made when it is first drawn. */
@@ -71,6 +74,14 @@ struct diff_pane {
     uint8_t *is_folded; /* for each file */
     struct hunk_look looks[DIFF_PANE_LOOKS];
     uint64_t clock;
+    struct review_result *review; /* NULL: none */
+    struct shared_diff *reviewed; /* what it is of; hunks are found again by their ids */
+    struct diff_insert *inserts;  /* its findings, by line */
+    size_t n_inserts;
+    uint8_t *heat;     /* for each line: 0, or 1 to 4, how unusual it is; NULL: nobody knows */
+    uint32_t *unusual; /* lines, the most unusual first, and what the review says of them */
+    uint32_t *unusual_of;
+    size_t n_unusual, next_unusual;
     size_t top, cursor, anchor;
     int height, shift; /* rows of the last drawing; columns that lines are moved to the left */
     bool is_open, is_reading, is_side_by_side, hides_words, has_anchor, asks_discard;
@@ -90,12 +101,24 @@ void diff_pane_close(struct diff_pane *pane); /* zeroed is fine */
 
 /* what: "" or "--worktree", "--staged", a revision, or A..B.  False with a note where it is none of them. */
 bool diff_pane_show(struct diff_pane *pane, const char *what);
+void diff_pane_take_review(struct diff_pane *pane, struct shared_diff *shared, struct review_result *review);
 void diff_pane_take(struct diff_pane *pane); /* what changes_fd told of */
 void diff_pane_do(struct diff_pane *pane, enum diff_action action);
 /* The next row below (1) or above (-1) that holds the pattern; false where there is none.  text NULL: the last pattern. */
 bool diff_pane_search(struct diff_pane *pane, const char *text, int direction);
 /* The place that the cursor stands on: its path in the diff (borrowed) and line in the new state; NULL where it is none. */
 const char *diff_pane_place(const struct diff_pane *pane, uint32_t *line);
+
+/* ---- diff_review.c ---- */
+/* Takes what a review said of a diff (both become the pane's); diff_pane_take_review makes the rows that show it, too. */
+void diff_pane_set_review(struct diff_pane *pane, struct shared_diff *shared, struct review_result *review);
+void diff_pane_forget_review(struct diff_pane *pane);
+void diff_pane_map_review(struct diff_pane *pane); /* after another diff came */
+/* The line that is unusual next, counted from the most unusual one; its number in the diff, or DIFF_NO_LINE.  Says why. */
+uint32_t diff_pane_next_unusual(struct diff_pane *pane);
+/* One of a finding's rows, as text; the first has its title.  Returns what it has. */
+enum { FINDING_COLUMNS = 72, FINDING_ROWS_MOST = 6 };
+struct slice diff_pane_finding_row(const struct diff_pane *pane, uint32_t number, uint32_t row);
 
 /* ---- diff_draw.c ---- */
 void diff_pane_draw(struct diff_pane *pane, struct cells *cells, struct area area, bool has_focus);

@@ -73,38 +73,80 @@ static bool add_hunk_side_by_side(struct diff_rows *rows, const struct diff *dif
     return is_fine;
 }
 
-static bool add_hunk(struct diff_rows *rows, const struct diff *diff, uint32_t file, uint32_t number,
-                     bool is_side_by_side)
+/* Puts the inserts behind the rows that show their lines, from row `first` on; *next moves along the inserts. */
+static bool add_inserts(struct diff_rows *rows, size_t first, const struct diff_shape *shape, size_t *next,
+                        uint32_t lines_end)
 {
-    const struct diff_hunk *hunk = &diff->hunks[number];
-    struct diff_row row = {DIFF_ROW_HUNK, file, number, DIFF_NO_LINE, DIFF_NO_LINE};
-    if (!add(rows, row))
-        return false;
-    row.kind = DIFF_ROW_LINE;
-    if (is_side_by_side)
-        return add_hunk_side_by_side(rows, diff, row);
-    for (uint32_t i = 0; i < hunk->n_lines; i++) {
-        row.left = hunk->first_line + i;
-        if (!add(rows, row))
+    size_t n_extra = 0, from = *next, old_n = rows->n;
+    for (; *next < shape->n_inserts && shape->inserts[*next].line < lines_end; ++*next)
+        n_extra += shape->inserts[*next].n_rows;
+    for (size_t i = 0; i < n_extra; i++)
+        if (!add(rows, (struct diff_row){0}))
             return false;
+    /* From the end, as rows move down by what is put before them.  Side by side an added line may stand above a deleted one
+     * that comes before it: what has not found its line goes behind the hunk's header. */
+    size_t to = rows->n, insert = *next;
+    for (size_t i = old_n; i > first && insert > from; i--) {
+        const struct diff_row row = rows->at[i - 1];
+        while (insert > from) {
+            const struct diff_insert *at = &shape->inserts[insert - 1];
+            bool is_line = row.kind == DIFF_ROW_LINE && (row.left == at->line || row.right == at->line);
+            if (!is_line && i - 1 > first)
+                break;
+            for (uint32_t k = at->n_rows; k-- > 0;)
+                rows->at[--to] = (struct diff_row){DIFF_ROW_FINDING, row.file, row.hunk, at->number, k};
+            insert--;
+        }
+        rows->at[--to] = row;
     }
     return true;
 }
 
-enum status diff_rows_make(const struct diff *diff, const uint8_t *is_folded, bool is_side_by_side,
-                           struct diff_rows *rows, struct error *error)
+static bool add_hunk(struct diff_rows *rows, const struct diff *diff, uint32_t file, uint32_t number,
+                     const struct diff_shape *shape, size_t *next)
+{
+    const struct diff_hunk *hunk = &diff->hunks[number];
+    struct diff_row row = {DIFF_ROW_HUNK, file, number, DIFF_NO_LINE, DIFF_NO_LINE};
+    size_t first = rows->n;
+    if (!add(rows, row))
+        return false;
+    row.kind = DIFF_ROW_LINE;
+    bool is_fine = !shape->is_side_by_side || add_hunk_side_by_side(rows, diff, row);
+    for (uint32_t i = 0; is_fine && !shape->is_side_by_side && i < hunk->n_lines; i++) {
+        row.left = hunk->first_line + i;
+        is_fine = add(rows, row);
+    }
+    return is_fine && add_inserts(rows, first, shape, next, hunk->first_line + hunk->n_lines);
+}
+
+/* Passes over what stands in a folded file. */
+static void skip_inserts(const struct diff *diff, const struct diff_file *file, const struct diff_shape *shape,
+                         size_t *next)
+{
+    if (!file->n_hunks)
+        return;
+    const struct diff_hunk *last = &diff->hunks[file->first_hunk + file->n_hunks - 1];
+    while (*next < shape->n_inserts && shape->inserts[*next].line < last->first_line + last->n_lines)
+        ++*next;
+}
+
+enum status diff_rows_make(const struct diff *diff, const struct diff_shape *shape, struct diff_rows *rows,
+                           struct error *error)
 {
     struct diff_rows made = {0};
     bool is_fine = true;
+    size_t next = 0;
     for (uint32_t file = 0; is_fine && file < diff->n_files; file++) {
         const struct diff_file *at = &diff->files[file];
         is_fine = add(&made, (struct diff_row){DIFF_ROW_FILE, file, 0, DIFF_NO_LINE, DIFF_NO_LINE});
-        if (is_folded && is_folded[file])
+        if (shape->is_folded && shape->is_folded[file]) {
+            skip_inserts(diff, at, shape, &next);
             continue;
+        }
         if (is_fine && !at->n_hunks)
             is_fine = add(&made, (struct diff_row){DIFF_ROW_NOTE, file, 0, DIFF_NO_LINE, DIFF_NO_LINE});
         for (uint32_t i = 0; is_fine && i < at->n_hunks; i++)
-            is_fine = add_hunk(&made, diff, file, at->first_hunk + i, is_side_by_side);
+            is_fine = add_hunk(&made, diff, file, at->first_hunk + i, shape, &next);
     }
     if (!is_fine) {
         diff_rows_deinit(&made);

@@ -11,16 +11,17 @@ enum diff_row_kind {
     DIFF_ROW_NOTE, /* of a file without hunks: why there is nothing to show */
     DIFF_ROW_HUNK,
     DIFF_ROW_LINE,
+    DIFF_ROW_FINDING, /* what a review says of the line above */
 };
 
 enum { DIFF_NO_LINE = UINT32_MAX };
 
+/* left and right are lines of the diff.  One below the other: left is the line, right DIFF_NO_LINE.  Side by side: what stands
+ * on each side, at least one; a context line on both.  Of a finding: its number, and which of its rows this is. */
 struct diff_row {
     enum diff_row_kind kind;
-    uint32_t file, hunk; /* numbers in the diff; hunk: of hunks and lines */
-    uint32_t left,
-        right; /* lines of the diff.  One below the other: left is the line, right DIFF_NO_LINE.  Side by side:
-                             what stands on each side, at least one; a context line on both */
+    uint32_t file, hunk; /* numbers in the diff; hunk: of hunks, lines and findings */
+    uint32_t left, right;
 };
 
 struct diff_rows {
@@ -28,9 +29,22 @@ struct diff_rows {
     size_t n, capacity;
 };
 
-/* is_folded: for each file, 1 where only its header is shown; NULL: none.  STATUS_MEMORY leaves *rows as it was. */
-enum status diff_rows_make(const struct diff *diff, const uint8_t *is_folded, bool is_side_by_side,
-                           struct diff_rows *rows, struct error *error);
+/* Rows that stand behind a line. */
+struct diff_insert {
+    uint32_t line; /* of the diff */
+    uint32_t number, n_rows;
+};
+
+struct diff_shape {
+    const uint8_t *is_folded; /* for each file, 1 where only its header is shown; NULL: none */
+    bool is_side_by_side;
+    const struct diff_insert *inserts; /* by line */
+    size_t n_inserts;
+};
+
+/* STATUS_MEMORY leaves *rows as it was. */
+enum status diff_rows_make(const struct diff *diff, const struct diff_shape *shape, struct diff_rows *rows,
+                           struct error *error);
 void diff_rows_deinit(struct diff_rows *rows);
 
 /* The first row that shows a line, or else the nearest header before it; of a file: its header. */
