@@ -276,8 +276,32 @@ void diff_pane_take_review(struct diff_pane *pane, struct shared_diff *shared, s
     } else {
         free(standing.path);
     }
-    snprintf(pane->note, sizeof pane->note, "%zu finding%s%s; f goes to them, o to what is unusual", pane->n_inserts,
-             pane->n_inserts == 1 ? "" : "s", review->is_interrupted ? " so far (stopped)" : "");
+    size_t n_dropped = 0;
+    for (int i = 0; i < REVIEW_N_DROPS; i++)
+        n_dropped += review->dropped[i];
+    char dropped[64] = "";
+    if (n_dropped)
+        snprintf(dropped, sizeof dropped, ", %zu dropped that can't be", n_dropped);
+    snprintf(pane->note, sizeof pane->note, "%zu finding%s%s%s; f goes to them, o to what is unusual", pane->n_inserts,
+             pane->n_inserts == 1 ? "" : "s", dropped, review->is_interrupted ? " (stopped)" : "");
+}
+
+const struct review_finding *diff_pane_finding(const struct diff_pane *pane)
+{
+    const struct diff_row *row = row_at(pane, pane->cursor);
+    return row && row->kind == DIFF_ROW_FINDING ? &pane->review->findings[row->left] : NULL;
+}
+
+void diff_pane_drop_finding(struct diff_pane *pane)
+{
+    const struct diff_row *row = row_at(pane, pane->cursor);
+    if (!row || row->kind != DIFF_ROW_FINDING)
+        return;
+    size_t cursor = pane->cursor - row->right;
+    pane->review->findings[row->left].hunk = UINT32_MAX; /* a hunk that isn't there */
+    diff_pane_map_review(pane);
+    make_rows(pane);
+    pane->cursor = cursor < pane->rows.n ? cursor : pane->rows.n - 1;
 }
 
 /* ---- staging ---- */

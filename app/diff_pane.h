@@ -115,6 +115,9 @@ void diff_pane_set_review(struct diff_pane *pane, struct shared_diff *shared, st
 void diff_pane_forget_review(struct diff_pane *pane);
 void diff_pane_map_review(struct diff_pane *pane); /* after another diff came */
 /* The line that is unusual next, counted from the most unusual one; its number in the diff, or DIFF_NO_LINE.  Says why. */
+/* The finding that the cursor stands on, or NULL; and without it. */
+const struct review_finding *diff_pane_finding(const struct diff_pane *pane);
+void diff_pane_drop_finding(struct diff_pane *pane);
 uint32_t diff_pane_next_unusual(struct diff_pane *pane);
 /* One of a finding's rows, as text; the first has its title.  Returns what it has. */
 enum { FINDING_COLUMNS = 72, FINDING_ROWS_MOST = 6 };

@@ -69,6 +69,7 @@ struct screen {
     struct coloring *coloring;
     struct transcript transcript;
     struct diff_pane diff; /* what all panes of that kind show */
+    uint64_t reviewing;    /* the job that reviews it, 0: none */
     struct doc help, why;  /* why: what a completion was made of */
     struct picker picker;
     uint64_t looking;           /* the lookup that is waited for; 0: none */
@@ -178,6 +179,9 @@ void screen_show_diff(struct screen *screen, const char *what); /* as diff_pane_
 void screen_act_on_diff(struct screen *screen, enum diff_action action);
 void screen_search_diff(struct screen *screen, const char *text, int direction);
 void screen_take_diff(struct screen *screen);
+void screen_review(struct screen *screen);  /* lets the model read what the pane shows */
+void screen_dismiss(struct screen *screen); /* the finding under the cursor */
+bool screen_take_review(struct screen *screen, struct worker_message *message); /* whether it was about that */
 void screen_draw_diff_title(struct screen *screen, struct area area, enum style style);
 void screen_close_diff(struct screen *screen);
 void screen_commit(struct screen *screen, const char *argument); /* screen_commit.c: "" or "amend" */

@@ -79,7 +79,10 @@ static bool is_empty(const struct screen *screen)
 
 static void stop(struct screen *screen)
 {
-    if (screen->running) {
+    if (screen->reviewing && !screen->running) {
+        worker_cancel(screen->worker, screen->reviewing);
+        screen_note(screen, "stopping");
+    } else if (screen->running) {
         worker_cancel(screen->worker, screen->running);
         screen_note(screen, "stopping");
     } else if (screen->typing == TYPING_QUESTION) {
@@ -258,6 +261,12 @@ static void do_other(struct screen *screen, enum action action)
         break;
     case ACT_EDIT:
         screen_edit(screen);
+        break;
+    case ACT_REVIEW:
+        screen_review(screen);
+        break;
+    case ACT_DISMISS:
+        screen_dismiss(screen);
         break;
     case ACT_COMMIT:
         screen_commit(screen, "");

@@ -87,6 +87,8 @@ enum action {
     ACT_PICK_PAGE_UP,
     ACT_PICK_PAGE_DOWN,
     ACT_COMMIT,
+    ACT_REVIEW,
+    ACT_DISMISS,
     ACT_NOTHING,
     ACT_DIFF = 512, /* + enum diff_action */
 };

@@ -71,6 +71,76 @@ void screen_take_diff(struct screen *screen)
     take_note(screen);
 }
 
+void screen_review(struct screen *screen)
+{
+    struct diff_pane *pane = &screen->diff;
+    if (!pane->is_open || !pane->shared || pane->is_reading)
+        screen_note(screen, "the diff isn't read yet");
+    else if (screen->reviewing)
+        screen_note(screen, "the model is reading it; Esc stops");
+    else if (!pane->shared->diff->n_hunks)
+        screen_note(screen, "there is nothing to read");
+    else if (!(screen->reviewing = worker_review(screen->worker, pane->shared)))
+        screen_note(screen, "out of memory");
+    else
+        screen_note(screen, screen->running ? "the model reads it after the answer; Esc stops"
+                                            : "the model reads it; Esc stops");
+}
+
+/* Appends the folder that answers are kept in. */
+static enum status kept_folder(const struct screen *screen, struct buffer *folder, struct error *error)
+{
+    struct repo *repo = NULL;
+    enum status status = repo_open(screen->context->n_arguments ? screen->context->arguments[0] : ".", &repo, error);
+    if (!status)
+        status = review_kept_folder(repo_root(repo), folder, error);
+    repo_free(repo);
+    return status;
+}
+
+void screen_dismiss(struct screen *screen)
+{
+    struct buffer folder = {0};
+    struct error error = {0};
+    const struct review_finding *finding = diff_pane_finding(&screen->diff);
+    if (!finding) {
+        screen_note(screen, "there is no finding here; f goes to the next one");
+        return;
+    }
+    bool is_kept = !screen->context->settings->no_save;
+    enum status status = is_kept ? kept_folder(screen, &folder, &error) : STATUS_OK;
+    if (!status && is_kept)
+        status = review_dismiss(buffer_text(&folder), finding->id, &error);
+    buffer_deinit(&folder);
+    if (status) {
+        screen_note(screen, "%.250s", error.text);
+        return;
+    }
+    diff_pane_drop_finding(&screen->diff);
+    screen_note(screen, is_kept ? "dismissed" : "dismissed until you leave (--no-save)");
+}
+
+bool screen_take_review(struct screen *screen, struct worker_message *message)
+{
+    if (!screen->reviewing || message->id != screen->reviewing)
+        return false;
+    if (message->kind == MESSAGE_READING) {
+        screen_note(screen, "the model has read %llu of %llu hunks; Esc stops", (unsigned long long)message->n_done,
+                    (unsigned long long)message->n_total);
+    } else if (message->kind == MESSAGE_REVIEW) {
+        diff_pane_take_review(&screen->diff, message->review.shared, message->review.result);
+        message->review = (struct worker_review){0};
+        take_note(screen);
+    } else if (message->kind == MESSAGE_DONE || message->kind == MESSAGE_FAILED) {
+        screen->reviewing = 0;
+        if (message->kind == MESSAGE_FAILED)
+            screen_note(screen, "%.250s", buffer_text(&message->text));
+        else if (message->result.stop == TURN_CANCELLED)
+            screen_note(screen, "stopped");
+    }
+    return true;
+}
+
 void screen_draw_diff_title(struct screen *screen, struct area area, enum style style)
 {
     char left[256], right[64];

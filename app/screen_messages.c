@@ -146,6 +146,7 @@ static void take(struct screen *screen, const struct worker_message *message)
         return;
     switch (message->kind) {
     case MESSAGE_WAYS:
+    case MESSAGE_REVIEW:
         break;
     case MESSAGE_OPENED:
     case MESSAGE_UNOPENED:
@@ -182,7 +183,8 @@ static void take(struct screen *screen, const struct worker_message *message)
 void screen_take_messages(struct screen *screen)
 {
     for (struct worker_message *message; (message = worker_next(screen->worker));) {
-        take(screen, message);
+        if (!screen_take_review(screen, message))
+            take(screen, message);
         worker_message_free(message);
     }
 }

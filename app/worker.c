@@ -16,6 +16,7 @@ void worker_message_free(struct worker_message *message)
     if (message) {
         buffer_deinit(&message->text);
         buffer_deinit(&message->more);
+        worker_review_deinit(&message->review);
     }
     free(message);
 }
@@ -40,8 +41,11 @@ static bool joins(const struct worker_message *last, const struct worker_message
 void worker_tell(struct worker *worker, const struct worker_message *what, const char *text, size_t size)
 {
     struct worker_message *message = calloc(1, sizeof *message);
-    if (!message)
+    if (!message) {
+        struct worker_review review = what->review;
+        worker_review_deinit(&review);
         return;
+    }
     *message = *what;
     message->id = worker->job_id;
     message->text = message->more = (struct buffer){0};
@@ -96,6 +100,7 @@ static void job_free(struct worker_job *job)
 {
     buffer_deinit(&job->text);
     buffer_deinit(&job->path);
+    shared_diff_release(job->shared);
     free(job);
 }
 
@@ -134,6 +139,16 @@ uint64_t worker_complete(struct worker *worker, const char *path, struct slice t
     job->at = at;
     buffer_append(&job->text, text.data, text.size);
     buffer_append_text(&job->path, path);
+    return submit(worker, job);
+}
+
+uint64_t worker_review(struct worker *worker, struct shared_diff *shared)
+{
+    struct worker_job *job = calloc(1, sizeof *job);
+    if (!job)
+        return 0;
+    job->kind = JOB_REVIEW;
+    job->shared = shared_diff_hold(shared);
     return submit(worker, job);
 }
 

@@ -13,7 +13,9 @@
 #ifndef FATHOM_APP_WORKER_H
 #define FATHOM_APP_WORKER_H
 
+#include "app/changes.h"
 #include "app/chat.h"
+#include "app/review.h"
 
 enum job_kind {
     JOB_ASK,      /* text: the question */
@@ -25,6 +27,7 @@ enum job_kind {
     JOB_MODEL,    /* another model's name */
     JOB_SYSTEM,   /* the system text; "-": the model's own; "": say what it is */
     JOB_COMPLETE, /* worker_complete: what may stand at a place of a file */
+    JOB_REVIEW,   /* worker_review: what the model says of a diff; n_done and n_total are hunks */
 };
 
 enum message_kind {
@@ -40,8 +43,15 @@ enum message_kind {
     MESSAGE_CLEARED,        /* another conversation: what was shown of the last one goes */
     MESSAGE_SAID,           /* a line in reply to a job */
     MESSAGE_WAYS,   /* of JOB_COMPLETE: text holds the ways, best first, each ended by a NUL; more says why, by lines */
+    MESSAGE_REVIEW, /* of JOB_REVIEW: review is what was found, also where it was stopped */
     MESSAGE_DONE,   /* result holds for JOB_ASK */
     MESSAGE_FAILED, /* text says why */
+};
+
+/* A review, and the diff that it is of; freed with its message, unless somebody took it out. */
+struct worker_review {
+    struct shared_diff *shared;
+    struct review_result *result;
 };
 
 struct worker_message {
@@ -52,6 +62,7 @@ struct worker_message {
     uint64_t n_done, n_total;
     int32_t n_past, n_context; /* tokens in the session, and those that it has room for */
     struct turn_result result;
+    struct worker_review review; /* of MESSAGE_REVIEW */
 };
 
 struct worker;
@@ -69,6 +80,9 @@ uint64_t worker_submit(struct worker *worker, enum job_kind kind, const char *te
 uint64_t worker_complete(struct worker *worker, const char *path, struct slice text, size_t at);
 /* The index is another one now: what was kept of it for completions is forgotten.  From any thread. */
 void worker_index_changed(struct worker *worker);
+/* What the model says of a diff, hunk by hunk, and how unusual its lines are to it. */
+uint64_t worker_review(struct worker *worker, struct shared_diff *shared);
+void worker_review_deinit(struct worker_review *review);
 void worker_cancel(struct worker *worker, uint64_t id);
 
 /* The next message, which is the caller's to free; NULL where there is none. */

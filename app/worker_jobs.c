@@ -266,6 +266,9 @@ void worker_do_job(struct worker *worker, struct worker_job *job)
     case JOB_COMPLETE:
         status = worker_do_complete(worker, job, &error);
         break;
+    case JOB_REVIEW:
+        status = worker_do_review(worker, job, &error);
+        break;
     }
     tell_notices(worker);
     done.result.stop = TURN_END;

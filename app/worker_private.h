@@ -11,8 +11,9 @@ struct worker_job {
     uint64_t id;
     enum job_kind kind;
     struct buffer text, path;
-    size_t at;         /* of JOB_COMPLETE */
-    bool is_cancelled; /* before it began */
+    size_t at;                  /* of JOB_COMPLETE */
+    struct shared_diff *shared; /* of JOB_REVIEW */
+    bool is_cancelled;          /* before it began */
 };
 
 struct worker {
@@ -41,7 +42,7 @@ struct worker {
     struct worker_completer *completer; /* worker_complete.c; NULL: none was needed yet */
 };
 
-/* Adds a message about the present job; text is copied. */
+/* Adds a message about the present job; text is copied, a review is taken. */
 void worker_tell(struct worker *worker, const struct worker_message *what, const char *text, size_t size);
 
 void worker_set_progress(struct worker *worker); /* of the context */
@@ -51,5 +52,8 @@ void worker_do_job(struct worker *worker, struct worker_job *job);
 /* ---- worker_complete.c ---- */
 enum status worker_do_complete(struct worker *worker, const struct worker_job *job, struct error *error);
 void worker_close_completer(struct worker *worker); /* before the engine is closed */
+
+/* ---- worker_review.c ---- */
+enum status worker_do_review(struct worker *worker, const struct worker_job *job, struct error *error);
 
 #endif

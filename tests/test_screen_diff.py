@@ -274,6 +274,54 @@ def committing():
     terminal.leave()
 
 
+FINDING = '{"severity":"%s","line":%d,"end_line":%d,"title":"%s","detail":"%s","symbols":["total"]}'
+
+
+def reviewing():
+    """A model that says one thing of the one hunk."""
+    home = os.path.join(FOLDER, "reviewed")
+    subprocess.run(["git", "init", "-q", "-b", "main", home], check=True)
+    old = "def total(rows):\n    n = 0\n    for row in rows:\n        n += row\n    return n\n\n\ndef other():\n    return 1\n"
+    with open(os.path.join(home, "sum.py"), "w") as file:
+        file.write(old)
+    run = lambda *words: subprocess.run(["git", "-C", home, *words], check=True, env=dict(os.environ, **GIT))
+    run("add", "-A")
+    run("commit", "-qm", "first")
+    with open(os.path.join(home, "sum.py"), "w") as file:
+        file.write(old.replace("        n += row\n", "        n = row\n        print(n)\n"))
+    detail = "total() keeps the last row alone, since the sum is set and not added to; what calls it expects all of the rows."
+    script = [FINDING % ("high", 4, 4, "total() no longer adds", detail) + "]"]
+    terminal = Terminal(home, rows=40, columns=110, script=script)
+    terminal.opened()
+    terminal.type(":diff\r")
+    shown(terminal, "1 file")
+    terminal.type("f")
+    check(shown(terminal, "the model has read nothing yet"), "without a review there are no findings", terminal.text())
+    terminal.type("R")
+    check(shown(terminal, "! high  total() no longer adds", "confidence", "expects all of the rows."),
+          "R lets the model read it: the finding stands behind its line", terminal.text())
+    lines = terminal.text().split("\n")
+    at = [i for i, line in enumerate(lines) if "! high" in line]
+    check(bool(at) and "n = row" in lines[at[0] - 1], "which is the one that it names", terminal.text())
+    terminal.type("of")
+    check(terminal.wait(lambda text: row_of(terminal, "! high").startswith(">"), 5), "f goes to it", terminal.text())
+    terminal.type("o")
+    check(shown(terminal, "unusual ", "nats a token", "in its file"), "o goes to what is unusual", terminal.text())
+    terminal.type("|")
+    check(shown(terminal, "\u2502", "! high  total() no longer adds"), "side by side too", terminal.text())
+    terminal.type("|s")
+    check(shown(terminal, "done: stage", "Nothing changed"), "its hunk is staged", terminal.text())
+    terminal.type("t")
+    check(shown(terminal, "staged  1 file", "! high  total() no longer adds"), "and takes the finding with it", terminal.text())
+    terminal.type("d")
+    check(shown(terminal, "there is no finding here"), "d wants a finding", terminal.text())
+    terminal.type("fd")
+    check(shown(terminal, "dismissed") and terminal.wait(lambda text: "! high" not in text, 5), "d dismisses it", terminal.text())
+    terminal.type("R")
+    check(shown(terminal, "0 findings") and "! high" not in terminal.text(), "for good", terminal.text())
+    terminal.leave()
+
+
 def many_files():
     for i in range(60):
         write("many/%02d.txt" % i, "new\n")
@@ -316,6 +364,6 @@ def others():
 HOME = os.path.join(FOLDER, "repository")
 os.makedirs(HOME)
 make_repository()
-for part in [reading, looking, many_files, staging, discarding, committing, others]:
+for part in [reading, looking, many_files, staging, discarding, committing, reviewing, others]:
     part()
 sys.exit(end())
