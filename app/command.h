@@ -79,6 +79,7 @@ extern const struct command command_complete;
 extern const struct command command_context;
 extern const struct command command_trust;
 extern const struct command command_review;
+extern const struct command command_commit;
 extern const struct command command_hook;
 extern const struct command command_serve;
 extern const struct command command_config;

@@ -16,8 +16,8 @@
 static const struct command *const commands[] = {
     &command_screen, &command_prompt,     &command_repl,    &command_info,     &command_models, &command_tokenize,
     &command_eval,   &command_perplexity, &command_bench,   &command_quantize, &command_index,  &command_search,
-    &command_map,    &command_complete,   &command_context, &command_review,   &command_hook,   &command_trust,
-    &command_serve,  &command_config,     &command_help,
+    &command_map,    &command_complete,   &command_context, &command_review,   &command_commit, &command_hook,
+    &command_trust,  &command_serve,      &command_config,  &command_help,
 };
 
 const struct command *command_at(size_t i)

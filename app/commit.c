@@ -106,6 +106,8 @@ static enum status spawn_git(struct repo *repo, const struct commit_request *req
         arguments[n++] = (char *)"--signoff";
     if (request->no_verify)
         arguments[n++] = (char *)"--no-verify";
+    if (request->edit)
+        arguments[n++] = (char *)"--edit";
     if (request->allow_empty)
         arguments[n++] = (char *)"--allow-empty";
     arguments[n] = NULL;
@@ -116,11 +118,11 @@ static enum status spawn_git(struct repo *repo, const struct commit_request *req
         return error_set(error, STATUS_MEMORY, "out of memory");
     }
     int failed = posix_spawn_file_actions_addchdir_np(&actions, repo_root(repo));
-    if (!failed)
+    if (!failed && !request->edit)
         failed = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    if (!failed)
+    if (!failed && !request->edit)
         failed = posix_spawn_file_actions_adddup2(&actions, output_fd, STDOUT_FILENO);
-    if (!failed)
+    if (!failed && !request->edit)
         failed = posix_spawn_file_actions_adddup2(&actions, output_fd, STDERR_FILENO);
     /* What we ignore or hold back is ours; git and its hooks begin as from a shell. */
     sigemptyset(&signals);

@@ -13,6 +13,7 @@ struct commit_request {
     bool sign_off;     /* Signed-off-by */
     bool no_verify;    /* without the hooks pre-commit and commit-msg */
     bool allow_empty;  /* also where nothing is staged */
+    bool edit;         /* git opens the user's editor, on our own terminal: nothing of what is said is taken */
     const char *fixup; /* the id of a commit that this one mends: the message is then made of its subject; or NULL */
 };
 

@@ -1,6 +1,8 @@
 /* repo_head: see repo_head.h. */
 #include "repo/repo_head.h"
 
+#include <string.h>
+
 #include "repo/repo_internal.h"
 
 void repo_head_id(struct repo *repo, char id[41])
@@ -47,4 +49,32 @@ enum status repo_commit_subject(struct repo *repo, const char *revision, struct 
 enum status repo_commit_message(struct repo *repo, const char *revision, struct buffer *out, struct error *error)
 {
     return append_text(repo, revision, git_commit_message, out, error);
+}
+
+enum status repo_recent_subjects(struct repo *repo, size_t n, struct buffer *out, struct error *error)
+{
+    enum { SUBJECT_BYTES = 120, LOOKED_AT = 200 };
+    git_revwalk *walk = NULL;
+    git_oid oid;
+    size_t looked_at = 0;
+    pthread_mutex_lock(&repo->lock);
+    /* Without a commit there is no style. */
+    int code = repo->git ? git_revwalk_new(&walk, repo->git) : -1;
+    if (!code)
+        code = git_revwalk_push_head(walk);
+    while (!code && n && looked_at++ < LOOKED_AT && git_revwalk_next(&oid, walk) == 0) {
+        git_commit *commit = NULL;
+        if (git_commit_lookup(&commit, repo->git, &oid) != 0)
+            break;
+        const char *subject = git_commit_summary(commit);
+        if (subject && *subject && git_commit_parentcount(commit) < 2 && strncmp(subject, "fixup! ", 7) != 0 &&
+            strncmp(subject, "squash! ", 8) != 0) {
+            buffer_printf(out, "- %.*s\n", SUBJECT_BYTES, subject);
+            n--;
+        }
+        git_commit_free(commit);
+    }
+    git_revwalk_free(walk);
+    pthread_mutex_unlock(&repo->lock);
+    return buffer_status(out, error);
 }

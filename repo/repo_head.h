@@ -11,4 +11,7 @@ enum status repo_commit_message(struct repo *repo, const char *revision, struct 
 /* Appends the first line of a commit's message.  STATUS_NOT_FOUND. */
 enum status repo_commit_subject(struct repo *repo, const char *revision, struct buffer *out, struct error *error);
 
+/* Appends the subjects of the last n commits, one a line after "- ", without merges and fixups; nothing where there are none. */
+enum status repo_recent_subjects(struct repo *repo, size_t n, struct buffer *out, struct error *error);
+
 #endif

@@ -241,7 +241,7 @@ def options_stand_anywhere():
 
 @test
 def words_of_later_versions_are_unknown():
-    for word in ("review", "commit", "pull", "hook"):
+    for word in ("pull", "plugin"):
         fails(run(word), 2, "no such command")
 
 
