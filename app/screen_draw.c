@@ -330,6 +330,10 @@ static const char *hint_of(const struct screen *screen)
     }
     if (screen_file(screen))
         return file_hint(screen);
+    if (screen->panes[layout_focused_pane(&screen->layout)].kind == PANE_DIFF)
+        return screen->diff.options.of == DIFF_STAGED
+                   ? "s unstage  u undo  v lines  | side by side  R review  c commit  ? keys"
+                   : "s stage  u undo  x discard  v lines  | side by side  R review  ? keys";
     return "? keys  / search  : command  i ask";
 }
 
