@@ -5,7 +5,7 @@
 #include "app/review.h"
 #include "app/review_print.h"
 
-enum { INPUT_MOST = 256 << 20, ALL_LINES = 1 << 24 };
+enum { INPUT_MOST = 256 << 20, ALL_LINES = 1 << 24, BUDGET_LEAST = 512 };
 
 /* What one run of the command holds. */
 struct work {
@@ -238,6 +238,8 @@ static enum exit_status run(const struct command_context *context)
     bool names_what = !settings->staged && !settings->worktree && context->n_arguments;
     if (settings->staged && settings->worktree)
         return command_fail_with(context, STATUS_ARGUMENT, "review: --staged and --worktree: take one of them");
+    if (settings_is_given(settings, OPTION_BUDGET) && settings->budget < BUDGET_LEAST)
+        return command_fail_with(context, STATUS_ARGUMENT, "--budget: a review takes at least %d tokens", BUDGET_LEAST);
     enum status status = project_open(context, NULL, &work.project, &error);
     if (!status && settings->dismiss) {
         status = dismiss(&work, &error);

@@ -224,6 +224,7 @@ enum status review_run(const struct review_request *request, struct review_resul
     syntax_free(review.syntax);
     review_texts_free(&review);
     buffer_deinit(&review.dismissed);
+    buffer_deinit(&review.change);
     if (status)
         review_result_deinit(out);
     return status;

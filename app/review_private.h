@@ -35,6 +35,9 @@ struct review {
     struct session *base;      /* system text and diff */
     char key[80];              /* of the model and all that answers depend on beside the prompt */
     struct buffer dismissed;   /* ids, one a line */
+    struct buffer change;      /* the change as a whole, as prompts begin with it, and what it costs of the budget */
+    size_t change_cost;
+    bool has_change;
     size_t n_findings_room;
     size_t budget;
     struct error *error;

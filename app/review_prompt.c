@@ -61,8 +61,15 @@ static enum status count(const struct review *review, const char *text, size_t s
 /* How much of a text whole lines of at most so many tokens are; *n what they cost. */
 static enum status fit_lines(const struct review *review, struct slice text, size_t most, size_t *size, size_t *n)
 {
-    enum status status = count(review, text.data, text.size, n);
+    enum { TOKEN_MOST = 16 }; /* bytes of a token, mostly: what lies beyond needn't be counted */
+    if (text.size / TOKEN_MOST > most) {
+        const char *newline = memrchr(text.data, '\n', TOKEN_MOST * most);
+        text.size = newline ? (size_t)(newline + 1 - text.data) : 0;
+    }
     *size = text.size;
+    enum status status = *size ? count(review, text.data, *size, n) : STATUS_OK;
+    if (!*size)
+        *n = 0;
     while (!status && *n > most && *size) {
         size_t wanted = *size * most / *n;
         const char *newline = wanted ? memrchr(text.data, '\n', wanted) : NULL;
@@ -115,35 +122,51 @@ static void append_line(struct buffer *out, struct slice text)
     buffer_append_byte(out, '\n');
 }
 
-static enum status add_change(struct prompt *prompt)
+static void write_change(const struct review *review, struct buffer *text)
 {
-    const struct review *review = prompt->review;
     const struct diff *diff = review->diff;
-    struct buffer text = {0};
     uint32_t last = UINT32_MAX;
     for (size_t i = 0; i < diff->n_hunks; i++) {
         const struct diff_hunk *hunk = &diff->hunks[i];
         if (review->out->hunks[i].state == REVIEW_SKIPPED)
             continue;
         if (hunk->file != last)
-            buffer_printf(&text, "--- %s\n", diff_path(&diff->files[hunk->file]));
+            buffer_printf(text, "--- %s\n", diff_path(&diff->files[hunk->file]));
         last = hunk->file;
-        buffer_printf(&text, "@@ -%u,%u +%u,%u @@\n", hunk->old_start, hunk->old_n, hunk->new_start, hunk->new_n);
-        for (uint32_t k = 0; k < hunk->n_lines; k++) {
+        buffer_printf(text, "@@ -%u,%u +%u,%u @@\n", hunk->old_start, hunk->old_n, hunk->new_start, hunk->new_n);
+        for (uint32_t k = 0; k < hunk->n_lines && text->size <= 64 * review->budget; k++) {
             const struct diff_line *line = &diff->lines[hunk->first_line + k];
             if (line->kind == DIFF_CONTEXT)
                 continue;
-            buffer_append_byte(&text, (char)line->kind);
-            append_line(&text, line->text);
+            buffer_append_byte(text, (char)line->kind);
+            append_line(text, line->text);
         }
-        if (text.size > 64 * review->budget) /* more than will ever fit */
+        if (text->size > 64 * review->budget) /* more than will ever fit */
             break;
     }
-    struct slice slice = {buffer_text(&text), text.size};
-    enum status status = buffer_status(&text, review->error);
-    if (!status)
-        status = add(prompt, "The change as a whole:\n", slice, review->budget * 3 / 8, 1);
-    buffer_deinit(&text);
+}
+
+/* The same for all hunks, so written and counted once. */
+static enum status add_change(struct prompt *prompt)
+{
+    struct review *review = prompt->review;
+    struct buffer text = {0};
+    enum status status = STATUS_OK;
+    if (!review->has_change) {
+        size_t before = prompt->left;
+        write_change(review, &text);
+        status = buffer_status(&text, review->error);
+        if (!status)
+            status = add(prompt, "The change as a whole:\n", (struct slice){buffer_text(&text), text.size},
+                         review->budget * 3 / 8, 1);
+        buffer_deinit(&text);
+        review->change_cost = before - prompt->left;
+        review->has_change = !status;
+        buffer_append(&review->change, buffer_text(&prompt->text), prompt->text.size);
+        return status ? status : buffer_status(&review->change, review->error);
+    }
+    buffer_append(&prompt->text, buffer_text(&review->change), review->change.size);
+    prompt->left -= review->change_cost;
     return status;
 }
 
@@ -154,7 +177,7 @@ static enum status add_hunk(struct prompt *prompt)
     struct buffer text = {0}, heading = {0};
     uint32_t first, last;
     bool is_old = review_hunk_range(hunk, &first, &last);
-    for (uint32_t i = 0; i < hunk->n_lines; i++) {
+    for (uint32_t i = 0; i < hunk->n_lines && text.size <= 64 * review->budget; i++) {
         const struct diff_line *line = &review->diff->lines[hunk->first_line + i];
         uint32_t number = is_old ? line->old_line : line->new_line;
         if (number)

@@ -160,7 +160,7 @@ def severity_decides_the_status():
     place = Place()
     script(GOOD + "]")
     for words, status in ((["--fail-on", "critical"], 0), (["--fail-on", "high"], 1), (["--fail-on", "low"], 1), ([], 0), (["--fail-on", "never"], 0),
-                          (["--fail-on", "worst"], 2), (["--staged", "--worktree"], 2), (["main...HEAD"], 2), (["nowhere"], 3), (["-m", "/none.gguf"], 3)):
+                          (["--fail-on", "worst"], 2), (["--staged", "--worktree"], 2), (["main...HEAD"], 2), (["nowhere"], 3), (["--budget", "100"], 2), (["-m", "/none.gguf"], 3)):
         done = place.run("review", *words, status=status)
         if status > 1:
             assert not done.stdout and done.stderr.count(b"\n") == 1, done

@@ -1,7 +1,7 @@
 /* fuzz_review: any bytes as what a model says of a hunk, and as a file of what was said: refused, or a finding within its limits, whose
  * lines can be moved there and back.
  *
- * With FATHOM_PLANT_BUG a finding's title is expected to be no longer than its first byte says, which the fuzzer must find wrong. */
+ * With FATHOM_PLANT_BUG a title that begins with an a is expected to be no longer than that, which the fuzzer must find wrong. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
