@@ -49,7 +49,7 @@ struct search_results {
     struct arena arena;
 };
 
-/* Sees the index as it is.  Linux 6.1 (78,079 files, 938 MB), 200 queries of a name: 4 ms, p95 7 ms; 200 of two to four
+/* Sees the index as it is.  Linux 6.1 (78,079 files, 938 MB), 200 queries of a name: 4 ms, p95 7 ms, at most 13 ms; 200 of two to four
  * words: 11 ms, p95 14 ms (make measure-index); a phrase with a whole word within 0.1 s, a scan of all files 1 to 2 s.
  * STATUS_ARGUMENT says what is wrong with the query. */
 enum status search_run(struct index *index, struct repo *repo, const struct search_options *options,

@@ -233,30 +233,47 @@ static enum status hunt_word(struct search *search, struct slice word, double we
 
 /* ---- places ---- */
 
-static enum status find_lines(struct search *search, struct candidate *it, struct buffer *blob, uint32_t *blob_of,
-                              struct error *error)
+/* The least number of a definition from least on that candidates of this content ask for; UINT32_MAX: none. */
+static uint32_t next_asked(const struct candidate *items, size_t n, uint32_t content, uint32_t least)
+{
+    uint32_t next = UINT32_MAX;
+    for (size_t i = 0; i < n; i++)
+        if (items[i].content == content && !items[i].line && items[i].ordinal >= least && items[i].ordinal < next)
+            next = items[i].ordinal;
+    return next;
+}
+
+/* Lines of the first of n candidates, and of those of the same content: once through its definitions, which may be tens of
+ * thousands.  Its path is NULL where it is gone. */
+static enum status find_lines(struct search *search, struct candidate *items, size_t n, struct buffer *blob,
+                              uint32_t *blob_of, struct error *error)
 {
     enum status status = STATUS_OK;
-    if (*blob_of != it->content)
-        status = search_copy_blob(search->index, INDEX_DEFINITIONS, it->content, blob, error);
-    *blob_of = it->content;
+    uint32_t content = items->content, asked = next_asked(items, n, content, 0);
+    if (*blob_of != content)
+        status = search_copy_blob(search->index, INDEX_DEFINITIONS, content, blob, error);
+    *blob_of = content;
     struct fact_definitions list = {.reader = code_reader_make(blob->data, blob->size)};
-    int32_t function = -1; /* the last one that was met, and where it ends */
+    bool is_in_function = false; /* one was met, and where the last of them ends */
     uint32_t function_end = 0;
-    while (status == STATUS_OK && facts_next_definition(&list)) {
+    while (status == STATUS_OK && asked != UINT32_MAX && facts_next_definition(&list)) {
         bool is_function = list.now.kind == TAG_FUNCTION || list.now.kind == TAG_METHOD;
-        if (list.now.ordinal == it->ordinal) {
-            it->line = list.now.line;
-            it->end_line = list.now.end_line;
-            it->is_local = function >= 0 && list.now.whole.begin < function_end;
-            return STATUS_OK;
+        if (list.now.ordinal == asked) {
+            for (size_t i = 0; i < n; i++)
+                if (items[i].content == content && items[i].ordinal == asked && !items[i].line) {
+                    items[i].line = list.now.line;
+                    items[i].end_line = list.now.end_line;
+                    items[i].is_local = is_in_function && list.now.whole.begin < function_end;
+                }
+            asked = next_asked(items, n, content, asked + 1);
         }
         if (is_function && list.now.whole.end > function_end) {
-            function = (int32_t)list.now.ordinal;
+            is_in_function = true;
             function_end = list.now.whole.end;
         }
     }
-    it->path = NULL;
+    if (!items->line)
+        items->path = NULL;
     return status;
 }
 
@@ -301,7 +318,8 @@ static enum status weigh_equals(struct search *search, const struct candidates *
     enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < n; i++) {
         struct candidate *it = &list->items[i];
-        status = find_lines(search, it, blob, blob_of, error);
+        if (!it->line)
+            status = find_lines(search, it, list->n - i, blob, blob_of, error);
         bool is_known = false;
         for (size_t k = 0; it->path && k < i && !is_known; k++) {
             const struct candidate *other = &list->items[k];
@@ -353,13 +371,11 @@ static enum status finish(struct search *search, struct candidates *found, size_
     candidates_sort(&list);
     kept = 0;
     for (size_t i = 0; status == STATUS_OK && i < list.n && kept < search_depth(search); i++) {
-        struct candidate it = list.items[i];
-        if (!it.path) /* gone meanwhile */
-            continue;
-        if (!it.line)
-            status = find_lines(search, &it, &blob, &blob_of, error);
-        if (it.path)
-            list.items[kept++] = it;
+        struct candidate *it = &list.items[i];
+        if (it->path && !it->line)
+            status = find_lines(search, it, list.n - i, &blob, &blob_of, error);
+        if (it->path) /* else gone meanwhile */
+            list.items[kept++] = *it;
     }
     found->n = begin + kept;
     buffer_deinit(&blob);
