@@ -8,6 +8,7 @@ Needs FATHOM_PROGRAM (and fathom-scripted beside it), FATHOM_TEST_MODEL, git, st
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -237,11 +238,16 @@ def secrets_and_generated_files_are_left_out():
 @test
 def an_interruption_prints_what_there_is():
     place = Place()
-    script(GOOD + "," + FINDING % ("low", 5, 5, "another title of some length") + "]", decode_us=10000)
-    process = subprocess.Popen([SCRIPTED, "review", "--json", "--no-save"], cwd=place.folder, env=environment(), stdout=subprocess.PIPE,
+    script(GOOD + "," + FINDING % ("low", 5, 5, "another title of some length") + "]", decode_us=20000)
+    process = subprocess.Popen([SCRIPTED, "review", "--json", "--no-save", "--no-refresh"], cwd=place.folder, env=environment(), stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
-    time.sleep(1.6)  # the first finding takes 1.3 s, both of them more than 2.6
+    for _ in range(6000):  # until it has a handler; before, a signal would just end it
+        with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+            if int(re.search(r"^SigCgt:\s*(\w+)$", file.read(), re.M)[1], 16) >> (signal.SIGINT - 1) & 1:
+                break
+        time.sleep(0.01)
+    time.sleep(3)  # the first finding takes 2.6 s, both of them 5.2
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
     out, err = process.communicate(timeout=60)
@@ -323,6 +329,31 @@ def a_hook_stops_a_commit():
     commit(place, "-a", "-m", "more", FATHOM_MODEL="/nowhere.gguf")
     place.run("hook", "remove", "pre-commit")
     assert not os.path.exists(hook_path(place))
+
+
+@test
+def a_hook_proposes_a_message():
+    place = Place()
+    editor = write(ROOT, "editor", text='#!/bin/sh\ncp "$1" "$SEEN"\n')
+    os.chmod(editor, 0o755)
+    seen = os.path.join(ROOT, "seen")
+    place.run("hook", "install", "prepare-commit-msg")
+    script("Add totals by hand")
+    git(place.folder, "commit", GIT_EDITOR=editor, SEEN=seen)
+    with open(seen, encoding="utf-8") as file:
+        proposed = file.read()
+    assert proposed.startswith("Add totals by hand\n") and "# Please enter the commit message" in proposed, proposed
+    assert git(place.folder, "log", "-1", "--format=%B").stdout.strip() == b"Add totals by hand"
+    # Whoever says something is not spoken for, and without a model there is no message, and no failure.
+    for words, model, expected in ((["-m", "mine"], MODEL, b"mine"), (["--amend", "--no-edit"], MODEL, b"mine")):
+        write(place.folder, "calc.py", text=NEW + f"\nx = '{words}'\n")
+        git(place.folder, "add", ".")
+        git(place.folder, "commit", *words, FATHOM_MODEL=model)
+        assert git(place.folder, "log", "-1", "--format=%B").stdout.strip() == expected
+    write(place.folder, "calc.py", text=OLD)
+    done = git(place.folder, "commit", "-a", check=False, GIT_EDITOR=editor, SEEN=seen, FATHOM_MODEL="/nowhere.gguf")
+    assert done.returncode == 1 and b"empty commit message" in done.stderr, done
+    git(place.folder, "commit", "-q", "-a", GIT_EDITOR=editor, SEEN=seen)
 
 
 @test
