@@ -228,9 +228,9 @@ static int sooner(int a, int b)
     return a < 0 ? b : b < 0 ? a : a < b ? a : b;
 }
 
-static int ghost_timeout_ms(const struct screen *screen)
+static int due_ms(uint64_t due)
 {
-    uint64_t now = clock_now_ns(), due = screen->ghost.due_ns;
+    uint64_t now = clock_now_ns();
     return !due ? -1 : due <= now ? 0 : (int)((due - now) / 1000000) + 1;
 }
 
@@ -241,7 +241,7 @@ static int timeout_ms(const struct screen *screen, bool needs_frame, uint64_t la
     int ms = keyboard_is_waiting(&screen->keyboard) ? KEYBOARD_ESCAPE_MS : -1;
     if (needs_frame)
         ms = since >= FRAME_NS ? 0 : (int)((FRAME_NS - since) / 1000000) + 1;
-    return sooner(ms, ghost_timeout_ms(screen));
+    return sooner(ms, sooner(due_ms(screen->ghost.due_ns), due_ms(screen->cost.due_ns)));
 }
 
 /* What isn't urgent: messages, what was looked up, news of the index.  True where something came. */
@@ -301,6 +301,7 @@ static enum status loop(struct screen *screen, struct error *error)
             }
             is_urgent = true;
         }
+        screen_mention_tick(screen);
         if (screen->is_over || (!is_urgent && !(needs_frame && clock_now_ns() - last_frame_ns >= FRAME_NS)))
             continue;
         enum status status = screen_draw(screen, error);
@@ -429,6 +430,7 @@ static void deinit(struct screen *screen)
     picker_deinit(&screen->picker);
     buffer_deinit(&screen->picked);
     buffer_deinit(&screen->looked_up_text);
+    buffer_deinit(&screen->cost.text);
     doc_deinit(&screen->why);
     transcript_deinit(&screen->transcript);
     coloring_free(screen->coloring);

@@ -83,6 +83,13 @@ struct screen {
     struct freshness *freshness; /* NULL: no repository */
     struct freshness_state fresh;
     struct ghost ghost;
+    struct cost {
+        uint64_t due_ns, job;
+        struct buffer text; /* of the question that it is of */
+        uint64_t n_tokens;  /* 0: not known yet */
+        bool has_missing;   /* it names what isn't there */
+    } cost;
+    bool picks_mention; /* what is chosen goes into the question */
     struct jump jumps[JUMPS];
     size_t n_jumps;
     char root[4096], branch[64]; /* of the repository, or the folder */
@@ -159,7 +166,14 @@ bool screen_ghost_take(struct screen *screen, const struct worker_message *messa
 /* Puts the first `size` bytes of the ghost into the text. */
 void screen_ghost_accept(struct screen *screen, size_t size);
 
+/* ---- screen_mention.c ---- */
+bool screen_mention_complete(struct screen *screen); /* false: the cursor stands behind no @word */
+void screen_mention_insert(struct screen *screen, const char *name);
+void screen_mention_tick(struct screen *screen); /* asks what the question costs, when it rests */
+bool screen_mention_take(struct screen *screen, const struct worker_message *message);
+
 /* ---- screen_pick.c ---- */
+void screen_pick_mention(struct screen *screen, struct slice letters);
 void screen_pick_files(struct screen *screen);
 void screen_pick_named(struct screen *screen); /* files that the conversation names where it is shown */
 void screen_pick_places(struct screen *screen, enum lookup_kind kind, const char *text);

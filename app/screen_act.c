@@ -247,7 +247,7 @@ static void complete(struct screen *screen)
     else if (screen->typing == TYPING_QUESTION && screen->question.text.size &&
              (screen_is_command(screen->question.text.data, &size) || strcmp(screen->question.text.data, "/") == 0))
         screen_complete(screen, &screen->question, 1);
-    else if (screen->typing == TYPING_QUESTION)
+    else if (screen->typing == TYPING_QUESTION && !screen_mention_complete(screen))
         screen->typing = TYPING_NOTHING;
 }
 

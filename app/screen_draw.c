@@ -274,6 +274,9 @@ static void add_context(const struct screen *screen, struct buffer *out, size_t 
 static void gather_parts(const struct screen *screen, struct buffer *out, size_t *parts, size_t *n)
 {
     const struct turn_result *result = &screen->result;
+    if (screen->cost.n_tokens && screen->typing == TYPING_QUESTION)
+        add_part(out, parts, n, "this question %llu tokens%s", (unsigned long long)screen->cost.n_tokens,
+                 screen->cost.has_missing ? ", an @name stands for nothing" : "");
     if (screen->is_unopened)
         add_part(out, parts, n, "no model (:model NAME opens one)");
     else if (!screen->is_open)

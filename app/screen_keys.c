@@ -24,7 +24,7 @@ static const struct key_row rows[] = {
     {PLACE_ENTRY, {KEY_ENTER}, ACT_SEND, "send the question; /word is a command"},
     {PLACE_ENTRY, {KEY_WITH_ALT(KEY_ENTER), KEY_WITH_CTRL('j')}, ACT_INPUT + INPUT_NEWLINE, "begin a new line"},
     {PLACE_ENTRY, {KEY_WITH_ALT('e')}, ACT_EDIT, "write the question in $VISUAL or $EDITOR"},
-    {PLACE_ENTRY, {KEY_TAB}, ACT_COMPLETE, "complete a command; else go to the panes"},
+    {PLACE_ENTRY, {KEY_TAB}, ACT_COMPLETE, "complete a command, or behind @ a file; else go to the panes"},
     {PLACE_ENTRY, {KEY_PAGE_UP}, ACT_CHAT_PAGE_UP, "scroll the conversation up"},
     {PLACE_ENTRY, {KEY_PAGE_DOWN}, ACT_CHAT_PAGE_DOWN, "scroll the conversation down"},
     {PLACE_ENTRY, {KEY_WITH_CTRL('d')}, ACT_END_INPUT, "leave, where nothing is typed"},

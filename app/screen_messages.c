@@ -142,9 +142,10 @@ static void take_opened(struct screen *screen, const struct worker_message *mess
 
 static void take(struct screen *screen, const struct worker_message *message)
 {
-    if (screen_ghost_take(screen, message))
+    if (screen_ghost_take(screen, message) || screen_mention_take(screen, message))
         return;
     switch (message->kind) {
+    case MESSAGE_COST:
     case MESSAGE_WAYS:
     case MESSAGE_REVIEW:
         break;

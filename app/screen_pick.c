@@ -14,6 +14,7 @@ static void begin(struct screen *screen, const char *what)
     picker_clear(&screen->picker);
     buffer_clear(&screen->picked);
     screen->looks_for = what;
+    screen->picks_mention = false;
     screen_begin_line(screen, TYPING_PICK);
     picker_filter(&screen->picker, (struct slice){"", 0});
 }
@@ -44,6 +45,14 @@ void screen_pick_again(struct screen *screen)
 void screen_pick_files(struct screen *screen)
 {
     begin(screen, "files");
+    ask(screen, LOOKUP_PATHS, "");
+}
+
+void screen_pick_mention(struct screen *screen, struct slice letters)
+{
+    begin(screen, "files to add to the question");
+    screen->picks_mention = true;
+    input_insert(&screen->line, letters.data, letters.size, false);
     ask(screen, LOOKUP_PATHS, "");
 }
 
@@ -83,7 +92,9 @@ void screen_pick_done(struct screen *screen)
     if (item && item->path)
         buffer_append_text(&path, item->path);
     picker_clear(&screen->picker);
-    if (path.size && !path.failed)
+    if (path.size && !path.failed && screen->picks_mention)
+        screen_mention_insert(screen, path.data);
+    else if (path.size && !path.failed)
         screen_open_file(screen, path.data, line);
     buffer_deinit(&path);
 }
@@ -114,6 +125,12 @@ static void take(struct screen *screen, const struct lookup_result *result)
                     : !screen->freshness              ? "nothing is known of it: fathom index reads a plain folder"
                                                       : "nothing is known of it");
         return;
+    }
+    if (screen->picks_mention) {
+        static const struct picker_item more[] = {
+            {.text = "diff", .more = "what is staged and changed", .path = "diff"},
+            {.text = "map", .more = "the outline that matters most", .path = "map"}};
+        (void)(picker_add(picker, &more[0]) && picker_add(picker, &more[1]));
     }
     for (size_t i = 0; i < result->n; i++) {
         const struct lookup_place *from = &result->places[i];

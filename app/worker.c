@@ -199,6 +199,7 @@ static void *run(void *context)
         job_free(job);
     }
     worker_close_completer(worker);
+    project_close(&worker->project);
     if (worker->is_open)
         chat_close(&worker->chat);
     return NULL;

@@ -26,6 +26,7 @@ enum job_kind {
     JOB_LIST,     /* the saved conversations, as lines (MESSAGE_SAID) */
     JOB_MODEL,    /* another model's name */
     JOB_SYSTEM,   /* the system text; "-": the model's own; "": say what it is */
+    JOB_COST,     /* what a question costs with all that it names: MESSAGE_COST */
     JOB_COMPLETE, /* worker_complete: what may stand at a place of a file */
     JOB_REVIEW,   /* worker_review: what the model says of a diff; n_done and n_total are hunks */
 };
@@ -42,6 +43,7 @@ enum message_kind {
     MESSAGE_ANSWER_THOUGHT, /* before its answer */
     MESSAGE_CLEARED,        /* another conversation: what was shown of the last one goes */
     MESSAGE_SAID,           /* a line in reply to a job */
+    MESSAGE_COST,           /* n_done tokens; more: what the question names and isn't there, by lines */
     MESSAGE_WAYS,   /* of JOB_COMPLETE: text holds the ways, best first, each ended by a NUL; more says why, by lines */
     MESSAGE_REVIEW, /* of JOB_REVIEW: review is what was found, also where it was stopped */
     MESSAGE_DONE,   /* result holds for JOB_ASK */

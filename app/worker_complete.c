@@ -12,7 +12,6 @@ enum { CONTEXT_MOST = 4096, ALTERNATIVES = 2, ANSWER_MS = 3000, READING_MS = 100
 
 struct worker_completer {
     struct completer *completer;
-    struct project project;
     struct gatherer *gatherer; /* NULL: there is no repository to ask */
     unsigned n_index_changes;
 };
@@ -25,16 +24,14 @@ void worker_close_completer(struct worker *worker)
         return;
     completer_close(ours->completer);
     gather_close(ours->gatherer);
-    project_close(&ours->project);
     free(ours);
 }
 
-/* With a smaller context than the conversation's: a place needs no more.  The repository is the one that was opened, else what
- * the first file lies in. */
+/* With a smaller context than the conversation's: a place needs no more. */
 static enum status open_completer(struct worker *worker, struct error *error)
 {
     struct completer_options options = {.session = command_session_options(&worker->context)};
-    const struct command_context *context = &worker->context;
+    struct project *project = worker_project(worker);
     struct worker_completer *ours = worker->completer = calloc(1, sizeof *ours);
     if (!ours)
         return error_set(error, STATUS_MEMORY, "out of memory");
@@ -49,8 +46,7 @@ static enum status open_completer(struct worker *worker, struct error *error)
         worker_close_completer(worker);
         return status;
     }
-    if (project_open(context, context->n_arguments ? context->arguments[0] : ".", &ours->project, NULL) == STATUS_OK &&
-        gather_open(&ours->project, &ours->gatherer, NULL) != STATUS_OK)
+    if (project && gather_open(project, &ours->gatherer, NULL) != STATUS_OK)
         ours->gatherer = NULL;
     return STATUS_OK;
 }
@@ -66,7 +62,7 @@ static enum status gather(struct worker *worker, const struct worker_job *job, s
         .text = text, .at = out->prefix.size, .engine = worker->chat.engine, .cancel = &worker->cancel};
     unsigned n = atomic_load(&worker->n_index_changes);
     bool is_inside =
-        ours->gatherer && project_relative(&ours->project, buffer_text(&job->path), path, NULL) == STATUS_OK;
+        ours->gatherer && project_relative(&worker->project, buffer_text(&job->path), path, NULL) == STATUS_OK;
     const char *slash = strrchr(buffer_text(&job->path), '/');
     out->path = is_inside ? slice_from(buffer_text(path)) : slice_from(slash ? slash + 1 : "");
     if (!is_inside)
@@ -81,7 +77,7 @@ static enum status gather(struct worker *worker, const struct worker_job *job, s
     if (status != STATUS_OK)
         return status;
     gathered_request(gathered, &request, out);
-    slash = strrchr(repo_root(ours->project.repo), '/');
+    slash = strrchr(repo_root(worker->project.repo), '/');
     out->repository = slice_from(slash ? slash + 1 : "");
     return STATUS_OK;
 }
@@ -145,8 +141,8 @@ enum status worker_do_complete(struct worker *worker, const struct worker_job *j
     if (settings_is_given(settings, OPTION_BUDGET))
         request.prompt.budget = (size_t)settings->budget;
     request.prompt.form = settings->fim_form == FIM_FORM_SEEDED ? FIM_SEEDED : FIM_PLAIN;
-    if (status == STATUS_OK && worker->completer->project.languages)
-        status = complete_syntax_new(worker->completer->project.languages, request.prompt.path, request.prompt.prefix,
+    if (status == STATUS_OK && worker->project.languages)
+        status = complete_syntax_new(worker->project.languages, request.prompt.path, request.prompt.prefix,
                                      request.prompt.suffix, &syntax, error);
     request.syntax = complete_syntax_asked(syntax);
     if (status == STATUS_OK)

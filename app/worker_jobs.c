@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "app/mention.h"
 #include "app/saved.h"
 #include "app/worker_private.h"
 
@@ -122,14 +123,85 @@ static void on_notice(void *context, const char *text)
     tell(context, MESSAGE_NOTICE, text);
 }
 
+struct project *worker_project(struct worker *worker)
+{
+    const struct command_context *context = &worker->context;
+    const char *path = context->n_arguments ? context->arguments[0] : ".";
+    if (!worker->was_project_tried && project_open(context, path, &worker->project, NULL) != STATUS_OK)
+        worker->project = (struct project){0};
+    worker->was_project_tried = true;
+    return worker->project.repo ? &worker->project : NULL;
+}
+
+static size_t count_tokens(void *context, const char *text, size_t size)
+{
+    const struct worker *worker = context;
+    struct tokens tokens = {0};
+    enum status status = engine_tokenize(worker->chat.engine, text, size, 0, &tokens, NULL);
+    size_t n = status == STATUS_OK && !tokens.failed ? tokens.n : SIZE_MAX;
+    tokens_deinit(&tokens);
+    return n;
+}
+
+/* What the question names by @. */
+static enum status expand(struct worker *worker, const struct worker_job *job, struct buffer *out,
+                          struct buffer *missing, struct error *error)
+{
+    struct slice question = {buffer_text(&job->text), job->text.size};
+    struct mention first;
+    size_t at = 0;
+    if (!mention_next(question, &at, &first))
+        return STATUS_OK;
+    struct mention_request request = {.project = worker_project(worker),
+                                      .question = question,
+                                      .cancel = &worker->cancel,
+                                      .count = count_tokens,
+                                      .context = worker};
+    return mention_expand(&request, out, missing, error);
+}
+
+static void tell_lines(struct worker *worker, const struct buffer *lines)
+{
+    for (size_t at = 0; at < lines->size;) {
+        const char *newline = memchr(lines->data + at, '\n', lines->size - at);
+        size_t end = newline ? (size_t)(newline - lines->data) : lines->size;
+        worker_tell(worker, &(struct worker_message){.kind = MESSAGE_NOTICE}, lines->data + at, end - at);
+        at = end + 1;
+    }
+}
+
+static enum status do_cost(struct worker *worker, const struct worker_job *job, struct error *error)
+{
+    struct worker_message message = {.kind = MESSAGE_COST};
+    struct buffer text = {0};
+    enum status status = expand(worker, job, &text, &message.more, error);
+    size_t n = status == STATUS_OK ? count_tokens(worker, buffer_text(&text), text.size) : 0;
+    size_t own = status == STATUS_OK ? count_tokens(worker, buffer_text(&job->text), job->text.size) : 0;
+    message.n_done = n == SIZE_MAX || own == SIZE_MAX ? 0 : n + own;
+    if (status == STATUS_OK)
+        worker_tell(worker, &message, "", 0);
+    buffer_deinit(&text);
+    buffer_deinit(&message.more);
+    return status == STATUS_CANCELLED ? STATUS_OK : status;
+}
+
 static void do_ask(struct worker *worker, struct worker_job *job)
 {
     struct worker_message done = {.kind = MESSAGE_DONE};
     struct chat_listener listener = {on_text, on_notice, worker};
     struct error error = {0};
     struct slice question = {buffer_text(&job->text), job->text.size};
-    enum status status =
-        chat_answer(&worker->chat, question, (struct slice){"", 0}, true, &listener, &done.result, &error);
+    struct buffer named = {0}, missing = {0};
+    enum status status = expand(worker, job, &named, &missing, &error);
+    tell_lines(worker, &missing);
+    done.result.stop = TURN_CANCELLED; /* where the expansion was stopped */
+    if (status == STATUS_OK)
+        status = chat_answer(&worker->chat, question, (struct slice){buffer_text(&named), named.size}, true, &listener,
+                             &done.result, &error);
+    else if (status == STATUS_CANCELLED)
+        status = STATUS_OK;
+    buffer_deinit(&named);
+    buffer_deinit(&missing);
     tell_notices(worker);
     if (status != STATUS_OK)
         tell(worker, MESSAGE_FAILED, error.text);
@@ -262,6 +334,9 @@ void worker_do_job(struct worker *worker, struct worker_job *job)
         break;
     case JOB_SYSTEM:
         status = do_system(worker, text, &error);
+        break;
+    case JOB_COST:
+        status = do_cost(worker, job, &error);
         break;
     case JOB_COMPLETE:
         status = worker_do_complete(worker, job, &error);

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "app/project.h"
 #include "app/worker.h"
 
 struct worker_job {
@@ -40,6 +41,8 @@ struct worker {
     struct error unopened; /* why not */
     uint64_t job_id;
     struct worker_completer *completer; /* worker_complete.c; NULL: none was needed yet */
+    struct project project;             /* worker_project opens it */
+    bool was_project_tried;
 };
 
 /* Adds a message about the present job; text is copied, a review is taken. */
@@ -47,6 +50,7 @@ void worker_tell(struct worker *worker, const struct worker_message *what, const
 
 void worker_set_progress(struct worker *worker); /* of the context */
 void worker_open_chat(struct worker *worker);
+struct project *worker_project(struct worker *worker); /* NULL: there is none */
 void worker_do_job(struct worker *worker, struct worker_job *job);
 
 /* ---- worker_complete.c ---- */

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "app/file.h"
+#include "app/mention.h"
 #include "app/picker.h"
 
 /* ---- texts ---- */
@@ -350,6 +351,33 @@ static void test_picker(void **state)
     picker_deinit(&picker);
 }
 
+/* ---- what a question names ---- */
+
+static void test_mentions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *name;
+        uint32_t line, end_line;
+    } rows[] = {
+        {"see @src/a.c.", "src/a.c", 0, 0},  {"@a.c:10-40 x", "a.c", 10, 40},
+        {"(@name)", "name", 0, 0},           {"@x:7, and", "x", 7, 7},
+        {"me@host.org @y", "y", 0, 0},       {"@ @. @z", "z", 0, 0},
+        {"@a:99999999999999999", "a", 0, 0}, {"\n@q:0", "q", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct mention mention;
+        size_t at = 0;
+        assert_true(mention_next(slice_from(rows[i].text), &at, &mention));
+        assert_true(slice_equals(mention.name, rows[i].name));
+        if (i != 6) { /* whose line is cut somewhere */
+            assert_int_equal(mention.line, rows[i].line);
+            assert_int_equal(mention.end_line, rows[i].end_line);
+        }
+        assert_false(mention_next(slice_from(rows[i].text), &at, &mention));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_file_that_changed_elsewhere, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_links_and_new_files, make_folder, remove_folder),
         cmocka_unit_test(test_picker),
+        cmocka_unit_test(test_mentions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,12 +73,39 @@ def files():
     terminal.wait(lambda text: "i edit" in text)
     terminal.type("us")
     check(terminal.wait(lambda text: "saved odd.txt, %d bytes" % len(ODD) in text) and content("odd.txt") == ODD, "u undoes", content("odd.txt"))
+    mentions(terminal)
     editing(terminal)
     terminal.type("\x03\x03")
     check(terminal.wait(lambda text: "is not saved; Ctrl-C once more" in text), "what isn't saved isn't left by two Ctrl-C", terminal.text())
     terminal.type("\x03")
     check(terminal.status() == 0 and content("src/lease.c") == b"theirs\n", "but by three")
     check(terminal.is_clean() is True, "no byte of a file was sent as it is", terminal.is_clean())
+
+
+def mentions(terminal):
+    """What a question names by @, chosen and counted.  The scripted model's tokens are bytes."""
+    cost = lambda text: int((re.findall(r"this question (\d+) tokens", text) or ["0"])[0])
+    terminal.type("a")
+    terminal.wait(lambda text: "Enter sends" in text)
+    terminal.type("what is @swe\t")
+    check(terminal.wait(lambda text: "choose: swe" in text and "src/sweep.c" in text), "Tab behind @ lists files", terminal.text())
+    terminal.type("\r")
+    check(terminal.wait(lambda text: "> what is @src/sweep.c" in text), "Enter puts one into the question", terminal.text())
+    sweep = len(content("src/sweep.c"))
+    check(terminal.wait(lambda text: cost(text) > sweep + 20), "and its cost is told", terminal.text())
+    whole = cost(terminal.text())
+    terminal.type("\x7f:3-4 ")
+    check(terminal.wait(lambda text: 20 < cost(text) < whole), "lines of it cost less", terminal.text())
+    lines = cost(terminal.text())
+    terminal.type("@lease_try ")
+    check(terminal.wait(lambda text: cost(text) > lines + 60), "a definition is named by its name", terminal.text())
+    terminal.type("@map @../../etc/passwd")
+    check(terminal.wait(lambda text: "stands for nothing" in text), "what is above the root stands for nothing", terminal.text())
+    terminal.type("\r")
+    check(terminal.wait(lambda text: "@../../etc/passwd: it stands for nothing here" in text), "and that is said beside the answer", terminal.text())
+    terminal.wait(lambda text: "reused" in text)
+    terminal.type("\t")
+    terminal.wait(lambda text: "> \n" in text or "Enter sends" not in text)
 
 
 def editing(terminal):
