@@ -143,7 +143,7 @@ static void fill(struct picker *picker)
     doc_cut(&picker->doc, 0);
     for (size_t i = 0; i < picker->n_matches; i++) {
         const struct picker_item *item = &picker->items[picker->matches[i]];
-        doc_begin(&picker->doc, (struct doc_format){.tag = (int64_t)i, .keeps = true});
+        doc_begin(&picker->doc, (struct doc_format){.tag = (int64_t)i, .is_one_row = true});
         doc_add_text(&picker->doc, STYLE_TEXT, item->text);
         if (item->more && *item->more) {
             doc_pad(&picker->doc, 24);

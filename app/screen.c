@@ -188,7 +188,7 @@ void screen_copy(struct screen *screen, bool is_answer)
 
 /* ---- the loop ---- */
 
-enum { FRAME_NS = 16000000 };
+enum { FRAME_NS = 33000000 };
 
 static void take_signals(struct screen *screen)
 {
@@ -234,7 +234,7 @@ static int due_ms(uint64_t due)
     return !due ? -1 : due <= now ? 0 : (int)((due - now) / 1000000) + 1;
 }
 
-/* Frames for the sake of messages alone come at most sixty times a second. */
+/* Frames for the sake of messages alone come at most thirty times a second: each costs bytes beside its text. */
 static int timeout_ms(const struct screen *screen, bool needs_frame, uint64_t last_frame_ns)
 {
     uint64_t since = clock_now_ns() - last_frame_ns;

@@ -173,6 +173,7 @@ void screen_mention_tick(struct screen *screen); /* asks what the question costs
 bool screen_mention_take(struct screen *screen, const struct worker_message *message);
 
 /* ---- screen_pick.c ---- */
+void screen_pick_commands(struct screen *screen);
 void screen_pick_mention(struct screen *screen, struct slice letters);
 void screen_pick_files(struct screen *screen);
 void screen_pick_named(struct screen *screen); /* files that the conversation names where it is shown */
@@ -187,6 +188,8 @@ void screen_run_command(struct screen *screen, const char *line); /* without the
 bool screen_is_command(const char *line, size_t *size);           /* "/word": its letters' number */
 void screen_complete(struct screen *screen, struct input *input, size_t prefix);
 void screen_explain_commands(struct doc *doc);
+bool screen_add_commands(struct picker *picker);           /* as items, whose ids screen_choose_command takes */
+void screen_choose_command(struct screen *screen, int id); /* runs it, or begins a line where it takes an argument */
 
 /* ---- screen_diff.c ---- */
 void screen_show_diff(struct screen *screen, const char *what); /* as diff_pane_show, in a pane that is there or new */

@@ -268,6 +268,9 @@ static void do_other(struct screen *screen, enum action action)
     case ACT_DISMISS:
         screen_dismiss(screen);
         break;
+    case ACT_PALETTE:
+        screen_pick_commands(screen);
+        break;
     case ACT_COMMIT:
         screen_commit(screen, "");
         break;

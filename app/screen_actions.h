@@ -89,6 +89,7 @@ enum action {
     ACT_COMMIT,
     ACT_REVIEW,
     ACT_DISMISS,
+    ACT_PALETTE,
     ACT_NOTHING,
     ACT_DIFF = 512, /* + enum diff_action */
 };

@@ -306,6 +306,31 @@ void screen_complete(struct screen *screen, struct input *input, size_t prefix)
     buffer_deinit(&line);
 }
 
+bool screen_add_commands(struct picker *picker)
+{
+    char text[80];
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        snprintf(text, sizeof text, "%s%s%s", commands[i].name, *commands[i].argument ? " " : "", commands[i].argument);
+        if (!picker_add(picker, &(struct picker_item){.text = text, .more = commands[i].help, .id = (int)i + 1}))
+            return false;
+    }
+    return true;
+}
+
+void screen_choose_command(struct screen *screen, int id)
+{
+    if (id < 1 || id > N_COMMANDS)
+        return;
+    const struct screen_command *command = &commands[id - 1];
+    if (!*command->argument) {
+        screen_run_command(screen, command->name);
+        return;
+    }
+    screen_begin_line(screen, TYPING_COMMAND);
+    input_insert(&screen->line, command->name, strlen(command->name), false);
+    input_insert(&screen->line, " ", 1, false);
+}
+
 void screen_explain_commands(struct doc *doc)
 {
     enum { COLUMN = 20 };

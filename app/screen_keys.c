@@ -183,6 +183,7 @@ static const struct key_row rows[] = {
     {PLACE_ALL, {KEY_WITH_CTRL('c')}, ACT_INTERRUPT, "stop the answer, or clear the entry; twice: leave"},
     {PLACE_ALL, {KEY_WITH_CTRL('w')}, ACT_WINDOW, "panes: v s split, arrows go, < > + - = resize, z zooms, q closes"},
     {PLACE_ALL, {KEY_WITH_CTRL('o')}, ACT_FILES, "open a file: some letters of its path choose it"},
+    {PLACE_ALL, {KEY_WITH_ALT('x')}, ACT_PALETTE, "all commands: some letters choose one"},
     {PLACE_ALL, {KEY_WITH_CTRL('z')}, ACT_SUSPEND, "suspend: fg comes back"},
     {PLACE_ALL, {KEY_WITH_CTRL('l')}, ACT_REDRAW, "draw everything again"},
 };

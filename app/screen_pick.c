@@ -48,6 +48,15 @@ void screen_pick_files(struct screen *screen)
     ask(screen, LOOKUP_PATHS, "");
 }
 
+void screen_pick_commands(struct screen *screen)
+{
+    begin(screen, "commands");
+    screen->looking = 0;
+    if (!screen_add_commands(&screen->picker))
+        screen_note(screen, "out of memory");
+    picker_filter(&screen->picker, (struct slice){"", 0});
+}
+
 void screen_pick_mention(struct screen *screen, struct slice letters)
 {
     begin(screen, "files to add to the question");
@@ -86,13 +95,16 @@ void screen_pick_done(struct screen *screen)
     const struct picker_item *item = picker_chosen(&screen->picker);
     struct buffer path = {0};
     uint32_t line = item ? item->line : 0;
+    int id = item ? item->id : 0;
     if (!item && screen->looking)
         return; /* it is still to come */
     screen->typing = screen->typing_before;
     if (item && item->path)
         buffer_append_text(&path, item->path);
     picker_clear(&screen->picker);
-    if (path.size && !path.failed && screen->picks_mention)
+    if (id)
+        screen_choose_command(screen, id);
+    else if (path.size && !path.failed && screen->picks_mention)
         screen_mention_insert(screen, path.data);
     else if (path.size && !path.failed)
         screen_open_file(screen, path.data, line);

@@ -17,6 +17,7 @@ struct doc_format {
     uint8_t indent, hang; /* columns before the line's first row, and before the others */
     uint8_t quote;        /* how deep it is quoted: bars before it */
     bool keeps;           /* code: cut at the edge, not between words */
+    bool is_one_row;      /* not wrapped: what doesn't fit isn't seen */
     bool is_rule;         /* a rule fills the row behind its text */
     enum style rule_style;
 };

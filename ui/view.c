@@ -80,7 +80,7 @@ static bool wrap_line(struct view *view, const struct doc *doc, size_t index)
         int columns = view->columns - before_text(&line->format, is_first, view->columns);
         size_t skipped, size = row_size(doc->text.data ? doc->text.data + at : "", line->end - at,
                                         columns > 0 ? columns : 1, doc, line->format.keeps, &skipped);
-        if (line->format.is_rule) {
+        if (line->format.is_rule || line->format.is_one_row) {
             size = line->end - at;
             skipped = 0;
         }
