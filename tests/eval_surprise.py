@@ -107,7 +107,7 @@ def print_row(name, results, index, chance):
 
 def main(arguments):
     tool_words, folder = arguments[0].split(), arguments[1]
-    n_wanted = int(arguments[arguments.index("--fixes") + 1]) if "--fixes" in arguments else 240
+    n_wanted = int(arguments[arguments.index("--fixes") + 1]) if "--fixes" in arguments else 260
     chance = random.Random(1)
     by_package = {package: list_fixes(folder, package) for package in sorted(os.listdir(folder)) if not package.startswith(".")}
     for fixes in by_package.values():
