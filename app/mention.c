@@ -64,9 +64,10 @@ bool mention_next(struct slice text, size_t *at, struct mention *out)
 /* A fence that the text doesn't hold. */
 static void add_block(struct buffer *out, const char *name, struct slice text)
 {
-    char fence[16] = "```";
-    while (strlen(fence) < 12 && text.size && memmem(text.data, text.size, fence, strlen(fence)))
-        strcat(fence, "`");
+    enum { LEAST = 3, MOST = 12 };
+    char fence[MOST + 1] = "```";
+    for (size_t n = LEAST; n < MOST && text.size && memmem(text.data, text.size, fence, n); n++)
+        fence[n] = '`';
     buffer_printf(out, "%s%s:\n%s\n", out->size ? "\n" : "", name, fence);
     buffer_append(out, text.data, text.size);
     if (text.size && text.data[text.size - 1] != '\n')
