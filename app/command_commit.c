@@ -105,6 +105,9 @@ static enum exit_status run(const struct command_context *context)
     } else if (!status) {
         status = propose(&work, &error);
         progress_end(context->progress);
+        if (!status && engine_info(work.engine)->n_params < 1000000000)
+            command_notice(context, "%s is a small model: what it proposes is mostly wrong",
+                           engine_info(work.engine)->name);
         bool commits = context->in_is_terminal && context->out->is_terminal && !context->settings->json;
         if (!status && commits)
             exit = commit(&work);

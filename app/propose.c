@@ -9,12 +9,15 @@
 #include "repo/repo_head.h"
 #include "ui/visible.h"
 
-enum { N_SUBJECTS = 12 };
+enum { N_SUBJECTS = 12, BODY_LINES = 12 };
 
 static const char system_text[] =
     "You write the message of a git commit from its diff. Answer with the message alone: one subject line in the "
     "imperative, at most 72 characters, that says what the change does; then, only where the reason isn't plain, an "
     "empty line and one or two sentences of why. No quotation marks, no code, no list of files.";
+static const char style_text[] =
+    "\n\nThe last messages in this repository; yours takes their language, length and prefixes:";
+static const char question_text[] = "Write the commit message for this change.";
 
 /* ---- what goes before the model ---- */
 
@@ -52,21 +55,22 @@ static void append_files(const struct diff *diff, struct buffer *out)
         buffer_printf(out, "and %zu more files\n", diff->n_files - MOST);
 }
 
-static enum status make_question(const struct propose_request *request, struct buffer *question, struct buffer *patch,
-                                 struct error *error)
+static enum status make_prompt(const struct propose_request *request, struct buffer *system, struct buffer *question,
+                               struct buffer *patch, struct error *error)
 {
     struct buffer subjects = {0};
     enum status status = repo_recent_subjects(request->repo, N_SUBJECTS, &subjects, error);
+    buffer_append_text(system, system_text);
     if (subjects.size)
-        buffer_printf(question,
-                      "The last messages in this repository; yours takes their language, length and prefixes:\n%s\n",
-                      buffer_text(&subjects));
-    buffer_append_text(question, "Write the message for this change.\n\n");
+        buffer_printf(system, "%s\n%s", style_text, buffer_text(&subjects));
+    buffer_printf(question, "%s\n\n", question_text);
     append_files(request->staged, question);
     for (size_t i = 0; i < request->staged->n_files; i++)
         if (is_shown(request->staged, &request->staged->files[i]))
             diff_print_file(request->staged, i, patch);
     buffer_deinit(&subjects);
+    if (!status)
+        status = buffer_status(system, error);
     if (!status)
         status = buffer_status(question, error);
     return status ? status : buffer_status(patch, error);
@@ -99,25 +103,37 @@ static enum status ask(const struct propose_request *request, struct conversatio
     return status;
 }
 
+/* Small models say again what they were told. */
+static bool is_echo(const struct buffer *answer)
+{
+    enum { FIRST = 24 };
+    char first[FIRST + 1] = {0};
+    const char *text = buffer_text(answer);
+    memcpy(first, text + strspn(text, " \n\"*#-"), strnlen(text + strspn(text, " \n\"*#-"), FIRST));
+    return strlen(first) == FIRST &&
+           (strstr(system_text, first) || strstr(style_text, first) || strstr(question_text, first));
+}
+
 enum status propose_message(const struct propose_request *request, struct buffer *out, struct error *error)
 {
     struct conversation conversation = {0};
-    struct buffer question = {0}, patch = {0};
-    enum status status = make_question(request, &question, &patch, error);
+    struct buffer system = {0}, question = {0}, patch = {0};
+    enum status status = make_prompt(request, &system, &question, &patch, error);
     if (!status)
-        status = conversation_set_system(&conversation, system_text, sizeof system_text - 1, error);
+        status = conversation_set_system(&conversation, buffer_text(&system), system.size, error);
     if (!status)
         status = conversation_ask(&conversation, (struct slice){buffer_text(&question), question.size},
                                   (struct slice){buffer_text(&patch), patch.size}, error);
     if (!status)
         status = ask(request, &conversation, error);
     const struct conversation_message *answer = status ? NULL : conversation_last_answer(&conversation);
-    if (answer)
+    if (answer && !is_echo(&answer->text))
         propose_clean(buffer_text(&answer->text), answer->text.size, out);
     if (!status)
         status = buffer_status(out, error);
     if (!status && !out->size)
         status = error_set(error, STATUS_NOT_FOUND, "the model proposed no message");
+    buffer_deinit(&system);
     buffer_deinit(&question);
     buffer_deinit(&patch);
     conversation_deinit(&conversation);
@@ -227,14 +243,14 @@ void propose_clean(const char *text, size_t size, struct buffer *out)
     }
     append_words(&made, &subject, PROPOSE_SUBJECT);
     bool wants_apart = true;
-    while (made.size && rest.size) {
+    for (size_t n_lines = 0; made.size && rest.size && n_lines < BODY_LINES;) {
         struct slice line = trim(next_line(&rest), " \t\r");
         if (is_fence(line) || (line.size > 10 && memcmp(line.data, "diff --git", 10) == 0))
             break;
         line = trim(line, "#");
         line = trim(line, " \t\r");
         wants_apart = wants_apart || !line.size;
-        while (line.size) {
+        for (; line.size && n_lines < BODY_LINES; n_lines++) {
             buffer_append_text(&made, wants_apart ? "\n\n" : "\n");
             wants_apart = false;
             append_words(&made, &line, PROPOSE_LINE);

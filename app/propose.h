@@ -30,7 +30,7 @@ struct propose_request {
 enum status propose_message(const struct propose_request *request, struct buffer *out, struct error *error);
 
 /* What a model said, as a message: without fences, quotes, labels and marks of lists before the subject; the subject at most PROPOSE_SUBJECT
- * characters, cut between words, the body wrapped; no line that git would take for a comment, no control bytes. */
+ * characters, cut between words, the body wrapped, and no more than a dozen lines of it; no line that git would take for a comment, no control bytes. */
 void propose_clean(const char *text, size_t size, struct buffer *out);
 
 #endif

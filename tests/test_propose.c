@@ -33,6 +33,7 @@ static void test_clean(void **state)
     check("Fix it\n# a comment for git\n", "Fix it\n\na comment for git\n");
     check("Fix it\n\ndiff --git a/x b/x\n+secret\n", "Fix it\n");
     check("Fix \x1b[31mit\r\n", "Fix ^[[31mit\n");
+    check("s\n\n1\n\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n13\n", "s\n\n1\n\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n");
 }
 
 /* Subjects are cut between words, what is left of them is left out; bodies are wrapped. */
