@@ -317,6 +317,7 @@ enum status serve_read_template(struct serve *serve, const struct cJSON *body, s
     enum status status = serve_read_chat(serve, body, job, for_engine, error);
     *for_engine = false;
     job->form = SERVE_WHOLE;
+    job->is_streamed = false; /* whatever the request says of its answer, this one is whole */
     if (status != STATUS_OK)
         return status;
     engine_decode(serve->engine, job->task.prompts->ids, job->task.prompts->n, true, &text);
