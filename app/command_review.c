@@ -1,9 +1,11 @@
 /* command_review: findings on a diff, before it is committed. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/review.h"
 #include "app/review_print.h"
+#include "repo/repo_head.h"
 
 enum { INPUT_MOST = 256 << 20, ALL_LINES = 1 << 24, BUDGET_LEAST = 512 };
 
@@ -228,6 +230,19 @@ static enum status dismiss(struct work *work, struct error *error)
     return status ? status : review_dismiss(buffer_text(&work->kept), work->context->settings->dismiss, error);
 }
 
+/* Whether the first word says what is reviewed; else it is a path of what is staged, as it would be for git: a file's name that
+ * is no revision's. */
+static bool names_diff(const struct work *work, const char *word)
+{
+    struct buffer subject = {0};
+    if (strcmp(word, "-") == 0 || access(word, F_OK) != 0)
+        return true;
+    bool is_revision = repo_git_folder(work->project.repo) &&
+                       repo_commit_subject(work->project.repo, word, &subject, NULL) == STATUS_OK;
+    buffer_deinit(&subject);
+    return is_revision;
+}
+
 static enum exit_status run(const struct command_context *context)
 {
     struct work work = {.context = context};
@@ -241,6 +256,7 @@ static enum exit_status run(const struct command_context *context)
     if (settings_is_given(settings, OPTION_BUDGET) && settings->budget < BUDGET_LEAST)
         return command_fail_with(context, STATUS_ARGUMENT, "--budget: a review takes at least %d tokens", BUDGET_LEAST);
     enum status status = project_open(context, NULL, &work.project, &error);
+    names_what = names_what && !status && names_diff(&work, context->arguments[0]);
     if (!status && settings->dismiss) {
         status = dismiss(&work, &error);
     } else {
@@ -289,8 +305,9 @@ const struct command command_review = {
         "what it uses.\n"
         "\n"
         "A finding is shown only if its lines lie in the hunk and the names in it exist; what isn't shown is counted. "
-        "Its confidence is the probability that the model gave to opening it and to its severity. Hunks that didn't "
-        "change aren't read again. What small models find is often wrong, also where it is confident.\n"
+        "Its confidence is the probability that the model gave to opening it and to its severity. Findings on hunks "
+        "that didn't change are kept and not asked for again. Of a hunk that is longer than --budget leaves room for, "
+        "the model sees the first lines. What small models find is often wrong, also where it is confident.\n"
         "\n"
         "Unusual lines are those that the model found the least likely where they stand, in nats a token; that says "
         "nothing of whether they are right.\n"

@@ -39,16 +39,20 @@ static enum repo_skip skip_of(const struct review *review, size_t hunk)
     return file->is_submodule ? REPO_SKIP_SUBMODULE : skip;
 }
 
+static void skip(struct review *review, size_t hunk, const char *why)
+{
+    review->out->hunks[hunk].state = REVIEW_SKIPPED;
+    review->out->hunks[hunk].why = why;
+    review->out->n_skipped++;
+}
+
 static void skip_hunks(struct review *review)
 {
     for (size_t i = 0; i < review->diff->n_hunks; i++) {
-        enum repo_skip skip = skip_of(review, i);
+        enum repo_skip why = skip_of(review, i);
         review->out->hunks[i].why = "";
-        if (skip == REPO_KEEP)
-            continue;
-        review->out->hunks[i].state = REVIEW_SKIPPED;
-        review->out->hunks[i].why = repo_skip_name(skip);
-        review->out->n_skipped++;
+        if (why != REPO_KEEP)
+            skip(review, i, repo_skip_name(why));
     }
 }
 
@@ -57,7 +61,6 @@ static void skip_hunks(struct review *review)
 static enum status open_base(struct review *review)
 {
     struct session_options options = review->request->session;
-    struct tokens prompt = {0};
     enum { ROOM_FOR_ANSWER = 512 };
     if (!options.n_ctx) {
         const struct model_info *info = engine_info(review->request->engine);
@@ -77,9 +80,17 @@ static enum status open_base(struct review *review)
         review->budget = room - answer;
     snprintf(review->key, sizeof review->key, "%s %zu %lld %.3f %llu", key.text, review->budget,
              (long long)review->request->n_predict, (double)sampling->temperature, (unsigned long long)sampling->seed);
-    if (review->diff->n_hunks == 1)
-        return STATUS_OK; /* nothing in common with others */
-    status = review_prompt(review, SIZE_MAX, &prompt);
+    return STATUS_OK;
+}
+
+/* What prompts have in common, once it is known that one is asked for. */
+static enum status read_base(struct review *review)
+{
+    struct tokens prompt = {0};
+    if (review->has_base || review->diff->n_hunks == 1)
+        return STATUS_OK;
+    review->has_base = true;
+    enum status status = review_prompt(review, SIZE_MAX, &prompt);
     if (!status && prompt.n)
         status = session_sync(review->base, prompt.ids, prompt.n, NULL, review->error);
     tokens_deinit(&prompt);
@@ -101,16 +112,34 @@ static enum status take_answer(struct review *review, const struct review_answer
     return status;
 }
 
-static enum status read_together(struct review *review, const size_t *hunks, size_t n)
+/* Whether the model was shown a line that changed. */
+static bool shows_change(const struct review *review, size_t hunk)
+{
+    const struct diff_hunk *about = &review->diff->hunks[hunk];
+    for (uint32_t i = 0; i < review->out->hunks[hunk].n_shown && i < about->n_lines; i++)
+        if (review->diff->lines[about->first_line + i].kind != DIFF_CONTEXT)
+            return true;
+    return false;
+}
+
+static enum status read_together(struct review *review, const size_t *hunks, size_t n_hunks)
 {
     struct review_answer answers[REVIEW_TOGETHER] = {0};
     struct tokens prompts[REVIEW_TOGETHER] = {0};
-    enum status status = STATUS_OK, taken = STATUS_OK;
-    for (size_t i = 0; !status && i < n; i++) {
-        answers[i].hunk = hunks[i];
-        status = review_prompt(review, hunks[i], &prompts[i]);
+    enum status status = read_base(review), taken = STATUS_OK;
+    size_t n = 0;
+    for (size_t i = 0; !status && i < n_hunks; i++) {
+        answers[n].hunk = hunks[i];
+        status = review_prompt(review, hunks[i], &prompts[n]);
+        if (!status && !shows_change(review, hunks[i])) { /* nothing of it fits: it isn't asked about */
+            skip(review, hunks[i], "longer than --budget");
+            tokens_deinit(&prompts[n]);
+            prompts[n] = (struct tokens){0};
+        } else {
+            n++;
+        }
     }
-    if (!status)
+    if (!status && n)
         status = review_answer_run(review, prompts, answers, n);
     for (size_t i = 0; i < n; i++) {
         if (!taken && (!status || status == STATUS_CANCELLED))
@@ -211,6 +240,8 @@ enum status review_run(const struct review_request *request, struct review_resul
     bool has_work = !status && out->n_skipped < out->n_hunks;
     if (has_work && !request->no_findings)
         status = find(&review);
+    session_close(review.base); /* the next part opens its own */
+    review.base = NULL;
     if (has_work && !status && !request->no_surprise)
         status = review_unusual(&review);
     if (out->n_findings)
@@ -219,7 +250,6 @@ enum status review_run(const struct review_request *request, struct review_resul
         out->is_interrupted = true;
         status = STATUS_OK;
     }
-    session_close(review.base);
     gather_close(review.gatherer);
     syntax_free(review.syntax);
     review_texts_free(&review);

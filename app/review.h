@@ -58,11 +58,13 @@ enum review_state {
     REVIEW_READ,    /* by the model, now */
     REVIEW_KEPT,    /* what it said the last time */
     REVIEW_SKIPPED, /* why says for what */
+    REVIEW_WEIGHED, /* findings were not asked for */
 };
 
 struct review_hunk {
     enum review_state state;
-    const char *why;   /* "secret", "generated"...; "" */
+    uint32_t n_shown;  /* of its lines, the first ones: those that the model saw; findings may name these alone */
+    const char *why;   /* "secret", "generated", "longer than --budget"...; "" */
     bool has_surprise; /* it adds lines, and they were scored */
     double surprise;   /* the mean over the tokens of its added lines, nats */
 };

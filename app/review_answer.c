@@ -43,7 +43,7 @@ static enum status make_grammar(const struct review *review, size_t hunk, struct
 {
     struct buffer schema = {0};
     uint32_t first, last;
-    review_hunk_range(&review->diff->hunks[hunk], &first, &last);
+    review_shown_range(review, hunk, &first, &last);
     buffer_printf(
         &schema,
         "{\"type\":\"object\",\"properties\":{\"severity\":{\"enum\":[\"critical\",\"high\",\"medium\",\"low\"]},"

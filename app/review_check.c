@@ -328,7 +328,7 @@ enum status review_check(struct review *review, size_t hunk, const char *text, s
     struct review_said said;
     enum review_drop drop;
     uint32_t first, last;
-    finding.is_old = review_hunk_range(about, &first, &last);
+    finding.is_old = review_shown_range(review, hunk, &first, &last);
     enum status status = review_read_said(text, size, first, last, &out->arena, &said, &drop);
     if (status == STATUS_MEMORY)
         return error_set(review->error, status, "out of memory");

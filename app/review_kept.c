@@ -1,6 +1,6 @@
 /* review_kept: what was found in hunks before, and which findings were dismissed, in a folder for each repository.
  *
- *   KEY.json     {"findings":[[confidence, {"severity":...,"line":...}], ...]}: as the model wrote them, but lines count
+ *   KEY.json     {"shown":N,"findings":[[confidence, {"severity":...,"line":...}], ...]}: as the model wrote them, but lines count
  *                from the hunk's first (0); KEY hashes the hunk's content and all that the answer depends on
  *   dismissed    ids, one a line
  *
@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -70,7 +69,15 @@ void review_kept_key(const struct review *review, size_t hunk, char out[REVIEW_I
     review_hash((const char *const[]){version, review->key, review->diff->hunks[hunk].id}, 3, out);
 }
 
-enum status review_kept_read(const char *text, size_t size, review_kept_fn *each, void *context, struct error *error)
+static bool is_kept_finding(const cJSON *item)
+{
+    const cJSON *confidence = cJSON_IsArray(item) ? cJSON_GetArrayItem(item, 0) : NULL;
+    return confidence && cJSON_GetArrayItem(item, 1) && cJSON_IsNumber(confidence) && confidence->valuedouble >= 0 &&
+           confidence->valuedouble <= 1;
+}
+
+enum status review_kept_read(const char *text, size_t size, uint32_t *n_shown, review_kept_fn *each, void *context,
+                             struct error *error)
 {
     cJSON *object = NULL;
     const cJSON *list = NULL, *item;
@@ -81,19 +88,20 @@ enum status review_kept_read(const char *text, size_t size, review_kept_fn *each
         status = json_get_array(object, "findings", &list, error);
     if (!status && (!list || cJSON_GetArraySize(list) > REVIEW_FINDINGS_MOST))
         status = error_set(error, STATUS_FORMAT, "no list of findings");
+    int64_t shown = 0;
+    if (!status)
+        status = json_get_integer(object, "shown", 1, UINT32_MAX, &shown, error);
+    if (!status && !shown)
+        status = error_set(error, STATUS_FORMAT, "nothing of the hunk was shown");
+    cJSON_ArrayForEach(item, list) if (!status && !is_kept_finding(item)) status =
+        error_set(error, STATUS_FORMAT, "a finding is a confidence and an object");
+    *n_shown = (uint32_t)shown;
     cJSON_ArrayForEach(item, list)
     {
-        const cJSON *confidence = status || !cJSON_IsArray(item) ? NULL : cJSON_GetArrayItem(item, 0);
-        const cJSON *finding = confidence ? cJSON_GetArrayItem(item, 1) : NULL;
         if (status)
             break;
-        if (!finding || !cJSON_IsNumber(confidence) ||
-            !(confidence->valuedouble >= 0 && confidence->valuedouble <= 1)) {
-            status = error_set(error, STATUS_FORMAT, "a finding is a confidence and an object");
-            break;
-        }
-        char *printed = cJSON_PrintUnformatted(finding);
-        status = printed ? each(context, printed, strlen(printed), confidence->valuedouble)
+        char *printed = cJSON_PrintUnformatted(cJSON_GetArrayItem(item, 1));
+        status = printed ? each(context, printed, strlen(printed), cJSON_GetArrayItem(item, 0)->valuedouble)
                          : error_set(error, STATUS_MEMORY, "out of memory");
         cJSON_free(printed);
     }
@@ -151,7 +159,8 @@ enum status review_kept_take(struct review *review, size_t hunk, bool *found)
     snprintf(name, sizeof name, "%s.json", key);
     review_hunk_range(&review->diff->hunks[hunk], &taking.first, &last);
     if (read_kept(review->request->kept_folder, name, REVIEW_KEPT_MOST, &text)) {
-        status = review_kept_read(buffer_text(&text), text.size, take, &taking, review->error);
+        status = review_kept_read(buffer_text(&text), text.size, &review->out->hunks[hunk].n_shown, take, &taking,
+                                  review->error);
         *found = status == STATUS_OK;
         if (status == STATUS_FORMAT || status == STATUS_RANGE || status == STATUS_ARGUMENT)
             status = STATUS_OK; /* damaged: read anew */
@@ -220,7 +229,7 @@ void review_kept_put(const struct review *review, const struct review_answer *an
     if (!review->request->kept_folder)
         return;
     review_hunk_range(&review->diff->hunks[answer->hunk], &first, &last);
-    buffer_append_text(&text, "{\"findings\":[");
+    buffer_printf(&text, "{\"shown\":%u,\"findings\":[", review->out->hunks[answer->hunk].n_shown);
     for (size_t i = 0; i < answer->n_raw; i++) {
         const struct review_raw *raw = &answer->raw[i];
         char *moved = review_move_lines(buffer_text(&raw->text), raw->text.size, -(int64_t)first);

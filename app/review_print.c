@@ -19,6 +19,31 @@ static void count(struct buffer *out, size_t n, const char *one, const char *man
     buffer_printf(out, "%zu %s", n, n == 1 ? one : many);
 }
 
+/* What of the diff the model did not see. */
+static void append_limits(const struct review_print *print, struct buffer *out)
+{
+    const struct review_result *result = print->result;
+    const char *why = NULL;
+    size_t n_cut = 0;
+    bool has_others = false;
+    for (size_t i = 0; i < result->n_hunks; i++) {
+        const struct review_hunk *hunk = &result->hunks[i];
+        n_cut +=
+            (hunk->state == REVIEW_READ || hunk->state == REVIEW_KEPT) && hunk->n_shown < print->diff->hunks[i].n_lines;
+        if (hunk->state != REVIEW_SKIPPED)
+            continue;
+        has_others = has_others || (why && strcmp(why, hunk->why) != 0);
+        why = why ? why : hunk->why;
+    }
+    if (n_cut)
+        buffer_printf(out, ", %zu of them only in its first lines (--budget)", n_cut);
+    if (why) {
+        buffer_append_text(out, "; left out ");
+        count(out, result->n_skipped, "hunk", "hunks");
+        buffer_printf(out, " (%s%s)", why, has_others ? " and so on" : "");
+    }
+}
+
 void review_summary(const struct review_print *print, struct buffer *out)
 {
     const struct review_result *result = print->result;
@@ -39,15 +64,7 @@ void review_summary(const struct review_print *print, struct buffer *out)
         if (result->n_kept)
             buffer_printf(out, ", %zu as before", result->n_kept);
     }
-    if (result->n_skipped) {
-        buffer_append_text(out, "; left out ");
-        count(out, result->n_skipped, "hunk", "hunks");
-        for (size_t i = 0; i < result->n_hunks; i++)
-            if (result->hunks[i].state == REVIEW_SKIPPED) {
-                buffer_printf(out, " (%s%s)", result->hunks[i].why, result->n_skipped > 1 ? " and so on" : "");
-                break;
-            }
-    }
+    append_limits(print, out);
     for (int i = 0; i < REVIEW_N_DROPS; i++)
         n_dropped += result->dropped[i];
     if (n_dropped) {
@@ -106,6 +123,8 @@ static void print_unusual(const struct review_print *print, const struct review_
     buffer_append_text(&text, "\n    ");
     struct slice source = print->diff->lines[line->at].text;
     size_t size = source.size < 200 ? source.size : 200;
+    while (size < source.size && size && ((unsigned char)source.data[size] & 0xc0) == 0x80)
+        size--;
     append_visible(&text, source.data, size);
     buffer_append_text(&text, "\n");
     output_write(print->context->out, buffer_text(&text), text.size);
@@ -169,8 +188,11 @@ static cJSON *finding_json(const struct review_print *print, const struct review
 
 static cJSON *hunk_json(const struct review_print *print, size_t i)
 {
-    static const char *const states[] = {
-        [REVIEW_UNREAD] = "unread", [REVIEW_READ] = "read", [REVIEW_KEPT] = "kept", [REVIEW_SKIPPED] = "skipped"};
+    static const char *const states[] = {[REVIEW_UNREAD] = "unread",
+                                         [REVIEW_READ] = "read",
+                                         [REVIEW_KEPT] = "kept",
+                                         [REVIEW_SKIPPED] = "skipped",
+                                         [REVIEW_WEIGHED] = "weighed"};
     const struct diff_hunk *hunk = &print->diff->hunks[i];
     const struct review_hunk *about = &print->result->hunks[i];
     struct buffer header = {0};
@@ -185,6 +207,8 @@ static cJSON *hunk_json(const struct review_print *print, size_t i)
     json_add_text(object, "state", states[about->state]);
     if (about->state == REVIEW_SKIPPED)
         json_add_text(object, "why", about->why);
+    if (about->state == REVIEW_READ || about->state == REVIEW_KEPT)
+        json_add_integer(object, "unseen", hunk->n_lines > about->n_shown ? hunk->n_lines - about->n_shown : 0);
     buffer_deinit(&header);
     return object;
 }

@@ -6,7 +6,7 @@
 #include "app/review.h"
 
 enum {
-    REVIEW_PROMPT_VERSION = 1, /* one more whenever prompts or checks change: what was kept is then read anew */
+    REVIEW_PROMPT_VERSION = 2, /* one more whenever prompts or checks change: what was kept is then read anew */
     REVIEW_TOGETHER = 8,       /* answers that are decoded at once */
     REVIEW_ID_SIZE = 16,
 };
@@ -37,7 +37,7 @@ struct review {
     struct buffer dismissed;   /* ids, one a line */
     struct buffer change;      /* the change as a whole, as prompts begin with it, and what it costs of the budget */
     size_t change_cost;
-    bool has_change;
+    bool has_change, has_base; /* has_base: what prompts have in common was evaluated */
     size_t n_findings_room;
     size_t budget;
     struct error *error;
@@ -52,10 +52,13 @@ enum status review_sides(struct review *review, size_t hunk, struct arena *arena
 struct slice review_side_lines(const struct review_side *side, uint32_t line, uint32_t end_line);
 /* The lines that findings on a hunk may name, and whether they are the old side's. */
 bool review_hunk_range(const struct diff_hunk *hunk, uint32_t *first, uint32_t *last);
+/* Those of them that the model was shown: of a long hunk the first ones. */
+bool review_shown_range(const struct review *review, size_t hunk, uint32_t *first, uint32_t *last);
 
 /* ---- prompts (review_prompt.c) ---- */
 
-/* Appends the tokens of a hunk's prompt, up to where findings begin; hunk SIZE_MAX gives what all of them begin with. */
+/* Appends the tokens of a hunk's prompt, up to where findings begin, and notes how many of its lines it shows; hunk SIZE_MAX
+ * gives what all of them begin with. */
 enum status review_prompt(struct review *review, size_t hunk, struct tokens *out);
 
 /* ---- answers (review_answer.c) ---- */
@@ -99,10 +102,12 @@ void review_kept_make_room(const char *folder);
 /* Lines in a kept finding count from the hunk's first: adds offset to "line" and "end_line" of the JSON.  NULL where it is none. */
 char *review_move_lines(const char *text, size_t size, int64_t offset);
 
-/* For review_kept_take, and fuzzing: the findings of a file's text, each with its confidence. */
+/* For review_kept_take, and fuzzing: the findings of a file's text, each with its confidence, once the whole is right; and how
+ * many of the hunk's lines were shown. */
 enum { REVIEW_KEPT_MOST = 64 << 10 };
 typedef enum status review_kept_fn(void *context, const char *finding, size_t size, double confidence);
-enum status review_kept_read(const char *text, size_t size, review_kept_fn *each, void *context, struct error *error);
+enum status review_kept_read(const char *text, size_t size, uint32_t *n_shown, review_kept_fn *each, void *context,
+                             struct error *error);
 
 /* ---- surprise (review_unusual.c) ---- */
 

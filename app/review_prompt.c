@@ -43,6 +43,7 @@ struct prompt {
     size_t hunk;
     struct buffer text; /* of the user's message */
     size_t left;        /* tokens */
+    size_t n_added;     /* bytes of the text that was added last */
     struct review_side old, new;
     struct arena arena;
 };
@@ -85,6 +86,7 @@ static enum status fit_lines(const struct review *review, struct slice text, siz
 static enum status add(struct prompt *prompt, const char *heading, struct slice text, size_t most, size_t least)
 {
     size_t n_heading, size, n;
+    prompt->n_added = 0;
     enum status status = count(prompt->review, heading, strlen(heading), &n_heading);
     if (most > prompt->left)
         most = prompt->left;
@@ -99,6 +101,7 @@ static enum status add(struct prompt *prompt, const char *heading, struct slice 
         buffer_append_byte(&prompt->text, '\n');
     if (size < text.size)
         buffer_append_text(&prompt->text, "...\n");
+    prompt->n_added = size;
     n += n_heading + 2;
     prompt->left -= n < prompt->left ? n : prompt->left;
     return buffer_status(&prompt->text, prompt->review->error);
@@ -156,9 +159,9 @@ static enum status add_change(struct prompt *prompt)
         size_t before = prompt->left;
         write_change(review, &text);
         status = buffer_status(&text, review->error);
-        if (!status)
-            status = add(prompt, "The change as a whole:\n", (struct slice){buffer_text(&text), text.size},
-                         review->budget * 3 / 8, 1);
+        size_t most = review->budget * 3 / 8 < prompt->left / 3 ? review->budget * 3 / 8 : prompt->left / 3;
+        if (!status) /* the hunk itself comes after it, and matters more */
+            status = add(prompt, "The change as a whole:\n", (struct slice){buffer_text(&text), text.size}, most, 1);
         buffer_deinit(&text);
         review->change_cost = before - prompt->left;
         review->has_change = !status;
@@ -192,6 +195,10 @@ static enum status add_hunk(struct prompt *prompt)
     enum status status = buffer_status(&text, review->error);
     if (!status)
         status = add(prompt, buffer_text(&heading), slice, review->budget * 5 / 8, 1);
+    uint32_t *n_shown = &review->out->hunks[prompt->hunk].n_shown;
+    *n_shown = 0;
+    for (size_t i = 0; !status && i < prompt->n_added; i++)
+        *n_shown += slice.data[i] == '\n';
     buffer_deinit(&text);
     buffer_deinit(&heading);
     return status;
@@ -321,7 +328,7 @@ static enum status add_callers(struct prompt *prompt, const struct enclosing *en
     enum status status =
         index_references(review->request->project->index, enclosing->name, &place, take_call, &calls, review->error);
     struct slice text = {buffer_text(&calls.text), calls.text.size};
-    if (!status || status != STATUS_MEMORY) /* an index that fails leaves its part out */
+    if (status != STATUS_MEMORY && status != STATUS_CANCELLED) /* an index that fails leaves its part out */
         status = add(prompt, "\nCalled from:\n", text, prompt->left / 2, 1);
     buffer_deinit(&calls.text);
     return status;

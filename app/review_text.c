@@ -16,6 +16,20 @@ bool review_hunk_range(const struct diff_hunk *hunk, uint32_t *first, uint32_t *
     return is_old;
 }
 
+bool review_shown_range(const struct review *review, size_t hunk, uint32_t *first, uint32_t *last)
+{
+    const struct diff_hunk *about = &review->diff->hunks[hunk];
+    uint32_t n_shown = review->out->hunks[hunk].n_shown, end = 0;
+    bool is_old = review_hunk_range(about, first, last);
+    for (uint32_t i = 0; i < n_shown && i < about->n_lines; i++) {
+        const struct diff_line *line = &review->diff->lines[about->first_line + i];
+        uint32_t number = is_old ? line->old_line : line->new_line;
+        end = number ? number : end;
+    }
+    *last = end >= *first && end < *last ? end : *last;
+    return is_old;
+}
+
 struct slice review_side_lines(const struct review_side *side, uint32_t line, uint32_t end_line)
 {
     uint32_t from = line > side->first_line ? line - side->first_line + 1 : 1;

@@ -120,6 +120,8 @@ static enum status read_hunk(struct unusual *unusual, size_t hunk)
         status = score(unusual, about, &new, DIFF_ADD, &first_new, &added);
     if (!status && added.n_lines)
         status = score(unusual, about, &old, DIFF_DELETE, &first_old, &removed);
+    if (!status && review->request->no_findings)
+        review->out->hunks[hunk].state = REVIEW_WEIGHED;
     if (!status) {
         double own = mean(review->diff, about, DIFF_ADD, first_new, &added);
         review->out->hunks[hunk].has_surprise = !isnan(own);

@@ -211,9 +211,10 @@ static enum status read_limits(const struct serve *serve, const cJSON *body, str
     infill->n_indent = (size_t)n_indent;
     request->n_predict = serve_limit_tokens(serve, request->n_predict);
     infill->is_warm_up = request->n_predict == 0;
-    infill->is_told = status == STATUS_OK && job->is_streamed && !infill->is_list && !infill->is_warm_up;
-    for (size_t i = 0; i < infill->n_fields && infill->is_told && strcmp(infill->fields[i], "content") != 0; i++)
-        infill->is_told = i + 1 < infill->n_fields;
+    bool has_content = !infill->has_fields;
+    for (size_t i = 0; i < infill->n_fields; i++)
+        has_content = has_content || strcmp(infill->fields[i], "content") == 0;
+    infill->is_told = status == STATUS_OK && job->is_streamed && !infill->is_list && !infill->is_warm_up && has_content;
     if (infill->is_warm_up) /* nobody waits for it: it goes on until somebody asks for something */
         request->prompt_ms = 0;
     return status;

@@ -393,12 +393,24 @@ static void echo(const struct serve *serve, const cJSON *prompt, struct serve_jo
     buffer_deinit(&text);
 }
 
+static bool is_list_of_prompts(const cJSON *prompt)
+{
+    return cJSON_IsArray(prompt) && prompt->child && !cJSON_IsNumber(prompt->child);
+}
+
+static void echo_prompts(const struct serve *serve, const cJSON *prompt, struct serve_job *job)
+{
+    prompt = is_list_of_prompts(prompt) ? prompt->child : prompt;
+    for (size_t i = 0; i < job->task.n_prompts; i++, prompt = prompt->next)
+        echo(serve, prompt, job, &job->task.prompts[i]);
+}
+
 /* One prompt, or a list of several. */
 static enum status read_prompts(const struct serve *serve, const cJSON *body, const char *suffix, size_t n_each,
-                                bool echoes, struct serve_job *job, struct error *error)
+                                struct serve_job *job, struct error *error)
 {
     const cJSON *prompt = json_field(body, "prompt");
-    bool is_list = prompt && cJSON_IsArray(prompt) && prompt->child && !cJSON_IsNumber(prompt->child);
+    bool is_list = prompt && is_list_of_prompts(prompt);
     size_t n = is_list ? (size_t)cJSON_GetArraySize(prompt) : 1, n_most = SERVE_CHOICES_MAX / SERVE_N_MAX;
     if (!prompt)
         return error_set(error, STATUS_ARGUMENT, "prompt: there must be one");
@@ -406,12 +418,8 @@ static enum status read_prompts(const struct serve *serve, const cJSON *body, co
         return error_set(error, STATUS_ARGUMENT, "prompt: at most %zu", n_most);
     enum status status = serve_job_open(job, n, n_each, error);
     prompt = is_list ? prompt->child : prompt;
-    for (size_t i = 0; i < n && status == STATUS_OK; i++, prompt = prompt->next) {
-        struct tokens *ids = &job->task.prompts[i];
-        status = read_prompt(serve, prompt, suffix, ids, error);
-        if (status == STATUS_OK && echoes)
-            echo(serve, prompt, job, ids);
-    }
+    for (size_t i = 0; i < n && status == STATUS_OK; i++, prompt = prompt->next)
+        status = read_prompt(serve, prompt, suffix, &job->task.prompts[i], error);
     return status;
 }
 
@@ -439,9 +447,11 @@ enum status serve_read_completion(struct serve *serve, const struct cJSON *body,
     job->task.n_predict = serve_limit_tokens(serve, n_predict);
     job->task.n_logprobs = (int)n_logprobs;
     if (status == STATUS_OK)
-        status = read_prompts(serve, body, suffix, n_choices, echoes, job, error);
+        status = read_prompts(serve, body, suffix, n_choices, job, error);
     if (status == STATUS_OK)
         status = serve_check_room(serve, job, error);
+    if (status == STATUS_OK && echoes) /* now that it has room, however many answers it stands before */
+        echo_prompts(serve, json_field(body, "prompt"), job);
     *for_engine = status == STATUS_OK;
     return status;
 }

@@ -157,6 +157,36 @@ def findings_come_in_all_forms():
 
 
 @test
+def a_path_may_stand_alone():
+    place = Place()
+    script(GOOD + "]")
+    write(place.folder, "main", text="a file that is called as a branch is\n")
+    assert len(place.json("--no-save", "calc.py")["findings"]) == 1
+    assert place.json("--no-save", "main")["head"] != "index"
+    os.mkdir(os.path.join(place.folder, "below"))
+    assert len(place.json("--no-save", "../calc.py", cwd=os.path.join(place.folder, "below"))["findings"]) == 1
+    assert b"nowhere.py" in place.run("review", "nowhere.py", status=3).stderr
+
+
+@test
+def a_long_hunk_is_read_as_far_as_it_was_shown():
+    long = "def added(total):\n" + "".join("    total = total + %d\n" % i for i in range(400))
+    place = Place(old="total = 0\n", new="total = 0\n" + long)
+    script(FINDING % ("high", 390, 390, "total is wrong at the end") + "," + FINDING % ("low", 3, 3, "total is wrong here") + "]")
+    found = place.json("--no-save", "--budget", "2048")
+    seen = 402 - found["hunks"][0]["unseen"]
+    assert found["findings"] and all(each["lines"][1] <= seen for each in found["findings"]), found # 390 can't even be said
+    assert 0 < seen < 100 and "1 of them only in its first lines" in found["summary"], found
+    script(FINDING % ("low", 3, 3, "total is wrong here") + "]")
+    found = place.json("--budget", "2048")
+    kept = place.json("--budget", "2048")
+    assert kept["hunks"][0]["state"] == "kept" and kept["hunks"][0]["unseen"] == found["hunks"][0]["unseen"], kept
+    place = Place(old="total = 0\n", new="total = '" + "x" * 5000 + "'\n")
+    found = place.json("--no-save", "--budget", "512")
+    assert found["hunks"][0]["why"] == "longer than --budget" and not found["findings"], found
+
+
+@test
 def severity_decides_the_status():
     place = Place()
     script(GOOD + "]")

@@ -56,8 +56,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     size_t n = 0;
+    uint32_t n_shown;
     look(&n, (const char *)data, size, 0.5);
     n = 0;
-    review_kept_read((const char *)data, size, look, &n, NULL);
+    review_kept_read((const char *)data, size, &n_shown, look, &n, NULL);
     return 0;
 }
