@@ -104,6 +104,7 @@ static enum status read_diff(struct changes *changes, size_t max_files, struct s
         free(shared);
         return status;
     }
+    shared->ignores_space = options.ignores_space;
     atomic_store(&shared->n_users, 1);
     *out = shared;
     return STATUS_OK;

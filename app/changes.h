@@ -17,7 +17,8 @@
 struct shared_diff {
     atomic_int n_users;
     struct diff *diff;
-    uint8_t *moved; /* for each line: 1 where it was moved; NULL without lines */
+    bool ignores_space; /* so it is no diff of all that changed */
+    uint8_t *moved;     /* for each line: 1 where it was moved; NULL without lines */
 };
 struct shared_diff *shared_diff_hold(struct shared_diff *shared);
 void shared_diff_release(struct shared_diff *shared); /* NULL is fine */

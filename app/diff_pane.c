@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ui/doc.h"
+
 enum { CONTEXT_USUAL = 3, CONTEXT_MOST = 1000, CONTEXT_WHOLE = 1 << 28, SHIFT_STEP = 8, FOLD_FROM_FILES = 100 };
 
 enum status diff_pane_open(struct diff_pane *pane, const char *path, const char *state_folder,
@@ -106,8 +108,8 @@ static struct standing standing_of(const struct diff_pane *pane)
         return standing;
     const struct diff *diff = pane->shared->diff;
     standing.path = strdup(diff_path(&diff->files[row->file]));
-    standing.kind = row->kind;
-    if (row->kind == DIFF_ROW_HUNK || row->kind == DIFF_ROW_LINE)
+    standing.kind = row->kind == DIFF_ROW_FINDING ? DIFF_ROW_HUNK : row->kind;
+    if (standing.kind == DIFF_ROW_HUNK || standing.kind == DIFF_ROW_LINE)
         standing.hunk = row->hunk - diff->files[row->file].first_hunk;
     if (row->kind == DIFF_ROW_LINE) {
         const struct diff_line *line = &diff->lines[row->right != DIFF_NO_LINE ? row->right : row->left];
@@ -268,14 +270,9 @@ void diff_pane_take(struct diff_pane *pane)
 
 void diff_pane_take_review(struct diff_pane *pane, struct shared_diff *shared, struct review_result *review)
 {
-    struct standing standing = standing_of(pane);
     diff_pane_set_review(pane, shared, review);
-    if (pane->shared) {
-        make_rows(pane);
-        stand(pane, &standing);
-    } else {
-        free(standing.path);
-    }
+    if (pane->shared)
+        show_rows(pane);
     size_t n_dropped = 0;
     for (int i = 0; i < REVIEW_N_DROPS; i++)
         n_dropped += review->dropped[i];
@@ -301,6 +298,7 @@ void diff_pane_drop_finding(struct diff_pane *pane)
     pane->review->findings[row->left].hunk = UINT32_MAX; /* a hunk that isn't there */
     diff_pane_map_review(pane);
     make_rows(pane);
+    pane->has_anchor = pane->asks_discard = false; /* rows have other numbers */
     pane->cursor = cursor < pane->rows.n ? cursor : pane->rows.n - 1;
 }
 
@@ -340,10 +338,10 @@ static struct selection *choose(struct diff_pane *pane, bool is_file)
         return NULL;
     }
     bool has_any = true;
-    if (is_file || row->kind == DIFF_ROW_FILE || row->kind == DIFF_ROW_NOTE)
-        selection_mark_file(selection, row->file, true);
-    else if (pane->has_anchor)
+    if (pane->has_anchor && !is_file)
         has_any = mark_rows(pane, selection);
+    else if (is_file || row->kind == DIFF_ROW_FILE || row->kind == DIFF_ROW_NOTE)
+        selection_mark_file(selection, row->file, true);
     else
         selection_mark_hunk(selection, row->hunk, true);
     if (has_any)
@@ -366,7 +364,7 @@ static void stage(struct diff_pane *pane, bool is_file)
 {
     if (pane->options.of != DIFF_WORKTREE && pane->options.of != DIFF_STAGED)
         return say(pane, "a commit's changes can't be staged: t shows the worktree's");
-    if (pane->options.ignores_space)
+    if (pane->options.ignores_space || (pane->shared && pane->shared->ignores_space))
         return say(pane, "while white space is ignored nothing can be staged: W shows it");
     struct selection *selection = choose(pane, is_file);
     if (selection)
@@ -377,7 +375,7 @@ static void discard(struct diff_pane *pane, bool is_asked)
 {
     if (pane->options.of != DIFF_WORKTREE)
         return say(pane, "only what is not staged can be discarded: t shows it");
-    if (pane->options.ignores_space)
+    if (pane->options.ignores_space || (pane->shared && pane->shared->ignores_space))
         return say(pane, "while white space is ignored nothing can be discarded: W shows it");
     if (!is_asked) {
         pane->asks_discard = true;
@@ -481,7 +479,13 @@ static bool line_holds(const struct diff_pane *pane, uint32_t line)
     if (line == DIFF_NO_LINE)
         return false;
     struct slice text = pane->shared->diff->lines[line].text;
-    return memmem(text.data, text.size, pane->pattern.data, pane->pattern.size) != NULL;
+    return text_find(text.data, text.size, pane->pattern.data, pane->pattern.size) != SIZE_MAX;
+}
+
+static bool path_holds(const struct diff_pane *pane, uint32_t file)
+{
+    const char *path = diff_path(&pane->shared->diff->files[file]);
+    return text_find(path, strlen(path), pane->pattern.data, pane->pattern.size) != SIZE_MAX;
 }
 
 bool diff_pane_search(struct diff_pane *pane, const char *text, int direction)
@@ -495,7 +499,7 @@ bool diff_pane_search(struct diff_pane *pane, const char *text, int direction)
         size_t at = direction > 0 ? (pane->cursor + step) % n : (pane->cursor + n - step) % n;
         const struct diff_row *row = &pane->rows.at[at];
         bool holds = row->kind == DIFF_ROW_FILE
-                         ? strstr(diff_path(&pane->shared->diff->files[row->file]), buffer_text(&pane->pattern)) != NULL
+                         ? path_holds(pane, row->file)
                          : row->kind == DIFF_ROW_LINE && (line_holds(pane, row->left) || line_holds(pane, row->right));
         if (holds) {
             pane->cursor = at;

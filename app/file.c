@@ -220,9 +220,12 @@ static enum status replace(struct file *file, const char *beside, int fd, bool i
         return error_set(error, STATUS_IO, "%.160s: %s", file->path, strerror(errno));
     sync_folder(file->path);
     /* By the descriptor: it is our file, whatever came to that path since. */
-    if (fstat(fd, &about) == 0)
+    if (fstat(fd, &about) == 0) {
         file->stamp = stamp_of(&about);
-    file->mode = about.st_mode & 07777;
+        file->mode = about.st_mode & 07777;
+        file->user = about.st_uid;
+        file->group = about.st_gid;
+    }
     text_saved(&file->editor.text);
     return STATUS_OK;
 }

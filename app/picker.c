@@ -173,9 +173,6 @@ void picker_filter(struct picker *picker, struct slice letters)
 
 const struct picker_item *picker_chosen(const struct picker *picker)
 {
-    size_t row = picker->view.cursor;
-    if (row >= picker->view.n_rows)
-        return NULL;
-    size_t i = picker->view.rows[row].line;
+    size_t i = picker->view.cursor; /* an item is one row; rows are made when they are drawn, which may come later */
     return i < picker->n_matches ? &picker->items[picker->matches[i]] : NULL;
 }

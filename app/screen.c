@@ -216,6 +216,7 @@ static bool take_keys(struct screen *screen, bool is_over)
             return false;
         if (n > 0)
             keyboard_push(&screen->keyboard, bytes, (size_t)n);
+        screen->escape_due_ns = clock_now_ns() + KEYBOARD_ESCAPE_MS * UINT64_C(1000000);
     }
     while (!screen->is_over && keyboard_next(&screen->keyboard, is_over, &key))
         screen_key(screen, key);
@@ -238,9 +239,11 @@ static int due_ms(uint64_t due)
 static int timeout_ms(const struct screen *screen, bool needs_frame, uint64_t last_frame_ns)
 {
     uint64_t since = clock_now_ns() - last_frame_ns;
-    int ms = keyboard_is_waiting(&screen->keyboard) ? KEYBOARD_ESCAPE_MS : -1;
+    int ms = -1;
     if (needs_frame)
         ms = since >= FRAME_NS ? 0 : (int)((FRAME_NS - since) / 1000000) + 1;
+    if (keyboard_is_waiting(&screen->keyboard))
+        ms = sooner(ms, due_ms(screen->escape_due_ns));
     return sooner(ms, sooner(due_ms(screen->ghost.due_ns), due_ms(screen->cost.due_ns)));
 }
 
@@ -294,7 +297,8 @@ static enum status loop(struct screen *screen, struct error *error)
         needs_frame = (n > 0 && take_news(screen, fds)) || needs_frame;
         screen_ghost_tick(screen);
         bool has_keys = n > 0 && fds[0].revents;
-        if (has_keys || (n == 0 && keyboard_is_waiting(&screen->keyboard))) {
+        bool is_escape = keyboard_is_waiting(&screen->keyboard) && clock_now_ns() >= screen->escape_due_ns;
+        if (has_keys || is_escape) {
             if (!take_keys(screen, !has_keys)) {
                 screen->is_over = true;
                 screen->ended_by = SIGHUP;
@@ -413,11 +417,15 @@ static void open_argument(struct screen *screen)
         screen_open_file(screen, path, 0);
 }
 
-static void deinit(struct screen *screen)
+/* is_lost: nobody chose to leave. */
+static void deinit(struct screen *screen, bool is_lost)
 {
-    if (screen->ended_by)
-        screen_keep_unsaved(screen);
+    struct buffer said = {0};
+    if (is_lost)
+        screen_keep_unsaved(screen, &said);
     terminal_close(screen->terminal);
+    output_write(screen->context->err, buffer_text(&said), said.size);
+    buffer_deinit(&said);
     lookup_close(screen->lookup);
     freshness_stop(screen->freshness);
     screen_ghost_clear(screen);
@@ -480,6 +488,6 @@ enum status screen_open(const struct command_context *context, const struct term
     layout_init(&screen->layout, screen_new_pane(screen, PANE_CHAT));
     enum status status = run(screen, options, error);
     *ended_by = screen->ended_by;
-    deinit(screen);
+    deinit(screen, screen->ended_by || status != STATUS_OK);
     return status;
 }

@@ -115,9 +115,10 @@ struct screen {
     bool has_result;
     struct turn_result result; /* of the last answer */
 
-    bool is_window_key; /* Ctrl-W was pressed: the next key is about panes */
-    bool was_interrupt; /* the last key was Ctrl-C */
-    bool was_warned;    /* of files that aren't saved */
+    uint64_t escape_due_ns; /* when a beginning of a sequence has waited long enough */
+    bool is_window_key;     /* Ctrl-W was pressed: the next key is about panes */
+    bool was_interrupt;     /* the last key was Ctrl-C */
+    bool was_warned;        /* of files that aren't saved */
     bool is_over;
     int ended_by; /* a signal, or 0 */
 };
@@ -154,7 +155,8 @@ void screen_open_file(struct screen *screen, const char *path, uint32_t line);
 void screen_save_file(struct screen *screen, bool is_forced);
 void screen_reload_file(struct screen *screen);
 const struct file *screen_unsaved(const struct screen *screen); /* one that was changed and not saved, or NULL */
-void screen_keep_unsaved(struct screen *screen); /* such files, in the state folder, when a signal ends it */
+void screen_keep_unsaved(struct screen *screen,
+                         struct buffer *said); /* such files, in the state folder, when a signal ends it */
 
 /* ---- screen_ghost.c ---- */
 struct slice screen_ghost(const struct screen *screen, const struct file *file); /* what is to be shown; may be empty */
@@ -184,6 +186,7 @@ void screen_pick_filter(struct screen *screen);
 void screen_pick_done(struct screen *screen);
 
 /* ---- screen_commands.c ---- */
+void screen_leave(struct screen *screen);                         /* unless a file isn't saved */
 void screen_run_command(struct screen *screen, const char *line); /* without the colon */
 bool screen_is_command(const char *line, size_t *size);           /* "/word": its letters' number */
 void screen_complete(struct screen *screen, struct input *input, size_t prefix);

@@ -285,8 +285,9 @@ static void do_other(struct screen *screen, enum action action)
         stop(screen);
         break;
     case ACT_END_INPUT:
-        screen->is_over = is_empty(screen);
-        if (!screen->is_over)
+        if (is_empty(screen))
+            screen_leave(screen);
+        else
             input_act(&screen->question, INPUT_DELETE_RIGHT);
         break;
     case ACT_SUSPEND:

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "app/models.h"
-#include "app/screen.h"
+#include "app/screen_actions.h"
 
 struct screen_command {
     const char *name, *argument, *help;
@@ -23,7 +23,7 @@ static void submit(struct screen *screen, enum job_kind kind, const char *text)
 static void run_help(struct screen *screen, const char *argument)
 {
     (void)argument;
-    screen_key(screen, KEY_F1);
+    screen_toggle_help(screen);
 }
 
 static void run_new(struct screen *screen, const char *argument)
@@ -151,13 +151,18 @@ static void run_close_anyway(struct screen *screen, const char *argument)
     screen_close_pane(screen, true);
 }
 
-static void run_quit(struct screen *screen, const char *argument)
+void screen_leave(struct screen *screen)
 {
-    (void)argument;
     const struct file *unsaved = screen_unsaved(screen);
     screen->is_over = !unsaved;
     if (unsaved)
         screen_note(screen, "%.100s is not saved; :quit! leaves without it", unsaved->name);
+}
+
+static void run_quit(struct screen *screen, const char *argument)
+{
+    (void)argument;
+    screen_leave(screen);
 }
 
 static void run_quit_anyway(struct screen *screen, const char *argument)
@@ -212,6 +217,8 @@ static const struct screen_command *find(const char *word, size_t size)
         if (strncmp(commands[i].name, word, size) == 0) {
             if (strlen(commands[i].name) == size)
                 return &commands[i];
+            if (strchr(commands[i].name, '!') && !memchr(word, '!', size))
+                continue; /* the careful one is meant */
             found = &commands[i];
             n++;
         }

@@ -71,11 +71,11 @@ bool screen_edit_text(struct screen *screen, const char *name, struct buffer *te
         if (status != 0)
             screen_note(screen, "%.60s failed: nothing was changed", editor());
         else if (input_read_file(path.data, NULL, INPUT_LIMIT, text, &error) != STATUS_OK)
-            screen_note(screen, "%.200s", error.text);
+            screen_note(screen, "%.150s; it still lies in %.100s", error.text, path.data);
         else
             is_edited = true;
     }
-    if (fd >= 0)
+    if (fd >= 0 && !error.text[0])
         unlink(path.data);
     buffer_deinit(&path);
     return is_edited;

@@ -1,4 +1,5 @@
 /* screen_file: panes that show files: opened, jumped to, edited, saved. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +7,7 @@
 
 #include "app/screen_actions.h"
 #include "app/store.h"
+#include "ui/visible.h"
 
 enum { SIDE_BY_SIDE_FROM_COLUMNS = 100 };
 
@@ -93,8 +95,14 @@ void screen_open_file(struct screen *screen, const char *path, uint32_t line)
     struct buffer full = {0};
     struct error error = {0};
     struct file *file = NULL;
+    char found[PATH_MAX];
     full_path(screen, path, &full);
-    if (full.failed || file_open(screen->languages, full.data, screen->root, &file, &error) != STATUS_OK)
+    int pane = !full.failed && realpath(full.data, found) ? pane_of(screen, found) : -1;
+    if (pane >= 0) { /* a jump within what is open reads nothing */
+        focus(screen, pane);
+        if (line > 0)
+            editor_go_line(&screen_file(screen)->editor, line - 1);
+    } else if (full.failed || file_open(screen->languages, full.data, screen->root, &file, &error) != STATUS_OK)
         screen_note(screen, "%.220s", full.failed ? "out of memory" : error.text);
     else if (show(screen, file) && line > 0)
         editor_go_line(&screen_file(screen)->editor, line - 1);
@@ -181,7 +189,8 @@ void screen_reload_file(struct screen *screen)
         screen_note(screen, "%.100s is as it is on the disk", file->name);
 }
 
-static bool keep(const struct file *file, const char *folder, size_t number)
+/* Appends a line that says where, or that it could not be. */
+static void keep(const struct file *file, const char *folder, size_t number, struct buffer *said)
 {
     struct buffer path = {0};
     const struct buffer *bytes = &file->editor.text.bytes;
@@ -191,17 +200,26 @@ static bool keep(const struct file *file, const char *folder, size_t number)
     bool is_kept = out && fwrite(buffer_text(bytes), 1, bytes->size, out) == bytes->size;
     if (out)
         is_kept = fclose(out) == 0 && is_kept;
+    buffer_append_text(said, "fathom: ");
+    visible_append(said, file->name, strlen(file->name), false);
+    buffer_append_text(said,
+                       is_kept ? " was not saved: its text lies in " : " was not saved, and could not be kept in ");
+    visible_append(said, buffer_text(&path), path.size, false);
+    buffer_append_byte(said, '\n');
     buffer_deinit(&path);
-    return is_kept;
 }
 
-void screen_keep_unsaved(struct screen *screen)
+void screen_keep_unsaved(struct screen *screen, struct buffer *said)
 {
     struct buffer folder = {0};
-    if (screen_unsaved(screen) && store_make_folder(&folder, NULL) == STATUS_OK)
+    if (!screen_unsaved(screen))
+        return;
+    if (store_make_folder(&folder, NULL) != STATUS_OK)
+        buffer_append_text(said, "fathom: files that were not saved could not be kept\n");
+    else
         for (size_t i = 0; i < LAYOUT_PANES; i++)
             if (screen->panes[i].file && text_is_changed(&screen->panes[i].file->editor.text))
-                keep(screen->panes[i].file, buffer_text(&folder), i);
+                keep(screen->panes[i].file, buffer_text(&folder), i, said);
     buffer_deinit(&folder);
 }
 

@@ -105,8 +105,9 @@ static void end_job(struct screen *screen, const struct worker_message *message)
         /* Where the result is, or would have been. */
         if (end && !entry->text.size)
             buffer_printf(&entry->waiting, "%s", end);
-        else if (end && index + 1 == screen->transcript.n)
-            transcript_add(&screen->transcript, has_failed ? ENTRY_ERROR : ENTRY_NOTE, 0, end, strlen(end));
+        else if (end)
+            transcript_insert(&screen->transcript, index + 1, has_failed ? ENTRY_ERROR : ENTRY_NOTE, 0, end,
+                              strlen(end));
         transcript_touch(&screen->transcript, &screen->transcript.entries[index]);
         screen->has_result = !has_failed;
         screen->result = message->result;

@@ -97,6 +97,14 @@ static enum status do_model(struct worker *worker, const char *name, struct erro
         status = chat_switch_model(&worker->chat, buffer_text(&copy), error);
     if (status != STATUS_OK) {
         buffer_deinit(&copy);
+        if (worker->is_open && worker->chat.session) { /* the one before goes on */
+            tell(worker, MESSAGE_OPENED, engine_info(worker->chat.engine)->name);
+        } else if (worker->is_open) { /* nor does it */
+            chat_close(&worker->chat);
+            worker->is_open = false;
+            worker->unopened = *error;
+            tell(worker, MESSAGE_UNOPENED, error->text);
+        }
         return status;
     }
     buffer_deinit(&worker->model);

@@ -176,6 +176,16 @@ def coloring():
 LONG = " ".join("word%d" % i for i in range(400))
 
 
+def other_model():
+    terminal = Terminal("--no-save", script=["hello"])
+    terminal.opened()
+    terminal.type("/model nothing-of-that-name\r")
+    check(terminal.wait(lambda text: "nothing-of-that-name" in text and "fake" in text.split("\n")[-1] and "opening" not in text),
+          "where another model can't be opened, the one before goes on", terminal.text())
+    check(terminal.ask("x", "hello"), "and answers", terminal.text())
+    terminal.leave()
+
+
 def stopping():
     terminal = Terminal("--no-save", script=[LONG, "second answer", "third"], speed=(0, 3000))
     terminal.opened()
@@ -311,6 +321,6 @@ def elsewhere():
 
 
 os.chdir(FOLDER)
-for part in [first_frame, answer, hostile, markdown, coloring, typing, stopping, traffic, resizing, signals, colors, elsewhere]:
+for part in [first_frame, answer, hostile, markdown, coloring, typing, other_model, stopping, traffic, resizing, signals, colors, elsewhere]:
     part()
 sys.exit(end())

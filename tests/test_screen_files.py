@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -155,7 +156,32 @@ def editing(terminal):
     check(terminal.settle() == streamed, "resizes end in what a fresh screen is", streamed)
 
 
+def leaving():
+    """What isn't saved is lost by no way of leaving but the one that says so."""
+    terminal = Terminal("--no-save", "src/sweep.c", script=["hello"], columns=120)
+    terminal.wait(lambda text: "int sweep" in text)
+    terminal.type("i// kept\r")
+    terminal.settle(0.2)
+    while "i edit" not in terminal.text():
+        terminal.type("\x1b")
+        terminal.settle(0.2)
+    terminal.type(":q\r")
+    check(terminal.wait(lambda text: "is not saved; :quit!" in text, 5), ":q doesn't leave it unsaved", terminal.text())
+    terminal.type("\t")
+    terminal.wait(lambda text: "Enter sends" in text, 5)
+    terminal.type("\x04")
+    check(terminal.wait(lambda text: "is not saved; :quit!" in text, 5), "nor does Ctrl-D", terminal.text())
+    os.kill(terminal.child, signal.SIGTERM)
+    terminal.status()
+    kept = re.search(rb"sweep\.c was not saved: its text lies in (\S+)", terminal.raw)
+    check(bool(kept), "after a signal it is said where its text lies", terminal.raw[-400:])
+    if kept:
+        with open(kept.group(1), "rb") as file:
+            check(file.read().startswith(b"// kept\n") and content("src/sweep.c").startswith(b"#include"), "and there it is")
+
+
 make_repository()
 os.chdir(REPOSITORY)
 files()
+leaving()
 sys.exit(end())

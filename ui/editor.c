@@ -75,8 +75,8 @@ struct slice editor_word(const struct editor *editor, size_t *at)
 static size_t at_column(const struct text *text, size_t line, int column)
 {
     size_t at = text_line_begin(text, line), end = text_line_end(text, line);
-    while (at < end && editor_column(text, at) < column)
-        at = text_next(text, at);
+    for (int here = 0; at < end && here < column; at = text_next(text, at))
+        here = editor_step(text, at, here);
     return at;
 }
 

@@ -72,5 +72,7 @@ void editor_draw(const struct editor *editor, const struct editor_look *look, st
 
 /* The column of a place in its line, from 0, tabs expanded. */
 int editor_column(const struct text *text, size_t at);
+/* The column behind the character at a byte that stands in `column`. */
+int editor_step(const struct text *text, size_t at, int column);
 
 #endif

@@ -12,15 +12,18 @@ static int tab_width(int column)
     return TAB - column % TAB;
 }
 
+int editor_step(const struct text *text, size_t at, int column)
+{
+    int width;
+    cells_next(text_bytes(text) + at, text_next(text, at) - at, false, &width);
+    return column + (text->bytes.data[at] == '\t' ? tab_width(column) : width);
+}
+
 int editor_column(const struct text *text, size_t at)
 {
-    size_t here = text_line_begin(text, text_line_of(text, at));
-    int column = 0, width;
-    while (here < at) {
-        bool is_tab = text->bytes.data[here] == '\t';
-        here += cells_next(text_bytes(text) + here, at - here, false, &width);
-        column += is_tab ? tab_width(column) : width;
-    }
+    int column = 0;
+    for (size_t here = text_line_begin(text, text_line_of(text, at)); here < at; here = text_next(text, here))
+        column = editor_step(text, here, column);
     return column;
 }
 

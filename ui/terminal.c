@@ -106,8 +106,9 @@ static void on_signal(int number)
 {
     int before = errno;
     unsigned char byte = (unsigned char)number;
-    /* After terminal_suspend the terminal is taken again anyway. */
-    bool is_news = held.terminal && (number != SIGCONT || held.is_taken);
+    /* While another program has the terminal, what it is told isn't for us; after terminal_suspend it is taken again anyway. */
+    bool is_others = !held.is_taken && (number == SIGCONT || number == SIGINT);
+    bool is_news = held.terminal && !is_others;
     if (is_news && write(held.terminal->pipe[1], &byte, 1) < 0)
         errno = 0; /* the pipe is full of such: they will be seen */
     errno = before;
@@ -318,25 +319,31 @@ void terminal_forget(struct terminal *terminal)
 
 /* ---- away and back ---- */
 
+/* What Ctrl-Z does while another program has the terminal: stopped together, and continued together. */
+static void stop_by_default(bool is_default)
+{
+    struct sigaction action = {.sa_handler = is_default ? SIG_DFL : on_signal, .sa_flags = is_default ? 0 : SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTSTP, &action, NULL);
+}
+
 void terminal_release(struct terminal *terminal)
 {
     give_back(terminal);
+    stop_by_default(true);
 }
 
 void terminal_resume(struct terminal *terminal)
 {
+    stop_by_default(false);
     take(terminal);
     terminal_forget(terminal);
 }
 
 void terminal_suspend(struct terminal *terminal)
 {
-    struct sigaction before, standard = {.sa_handler = SIG_DFL};
-    sigemptyset(&standard.sa_mask);
-    give_back(terminal);
-    sigaction(SIGTSTP, &standard, &before);
+    terminal_release(terminal);
     kill(0, SIGTSTP); /* a pipeline stops as a whole */
-    sigaction(SIGTSTP, &before, NULL);
     terminal_resume(terminal);
 }
 
