@@ -251,6 +251,28 @@ static void complete(struct screen *screen)
         screen->typing = TYPING_NOTHING;
 }
 
+static void do_pick(struct screen *screen, enum action action)
+{
+    switch (action) {
+    case ACT_FILES:
+        screen_pick_files(screen);
+        break;
+    case ACT_OPEN_NAMED:
+        screen_pick_named(screen);
+        break;
+    case ACT_PICK_UP:
+    case ACT_PICK_DOWN:
+        view_move(&screen->picker.view, action == ACT_PICK_UP ? -1 : 1);
+        break;
+    case ACT_PICK_PAGE_UP:
+    case ACT_PICK_PAGE_DOWN:
+        view_move(&screen->picker.view, action == ACT_PICK_PAGE_UP ? -10 : 10);
+        break;
+    default:
+        break;
+    }
+}
+
 static void do_other(struct screen *screen, enum action action)
 {
     struct view *chat = screen_chat_view(screen);
@@ -317,21 +339,8 @@ static void do_other(struct screen *screen, enum action action)
     case ACT_CLOSE:
         screen_close_pane(screen, false);
         break;
-    case ACT_FILES:
-        screen_pick_files(screen);
-        break;
-    case ACT_OPEN_NAMED:
-        screen_pick_named(screen);
-        break;
-    case ACT_PICK_UP:
-    case ACT_PICK_DOWN:
-        view_move(&screen->picker.view, action == ACT_PICK_UP ? -1 : 1);
-        break;
-    case ACT_PICK_PAGE_UP:
-    case ACT_PICK_PAGE_DOWN:
-        view_move(&screen->picker.view, action == ACT_PICK_PAGE_UP ? -10 : 10);
-        break;
     default:
+        do_pick(screen, action);
         break;
     }
 }
