@@ -298,6 +298,16 @@ static enum status read_record(struct journal *journal, const struct found *foun
     return status;
 }
 
+bool journal_is_pending(struct journal *journal)
+{
+    struct listing listing;
+    if (list_records(journal, &listing, NULL) != STATUS_OK)
+        return false;
+    bool is_pending = listing.n && listing.found[listing.n - 1].is_pending;
+    free(listing.found);
+    return is_pending;
+}
+
 enum status journal_last(struct journal *journal, struct journal_record *out, struct error *error)
 {
     struct listing listing;

@@ -62,7 +62,10 @@ enum status journal_begin(struct journal *journal, struct journal_record *record
 void journal_done(struct journal *journal, struct journal_record *record);
 void journal_drop(struct journal *journal, const struct journal_record *record);
 
-/* The latest; STATUS_NOT_FOUND where there is none. */
+/* Whether the latest may never have been carried out, by its name alone. */
+bool journal_is_pending(struct journal *journal);
+/* The latest; STATUS_NOT_FOUND where there is none, STATUS_FORMAT where it is damaged, STATUS_UNSUPPORTED where it is another
+ * fathom's. */
 enum status journal_last(struct journal *journal, struct journal_record *out, struct error *error);
 size_t journal_count(struct journal *journal);
 void journal_record_deinit(struct journal_record *record);

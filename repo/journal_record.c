@@ -168,8 +168,11 @@ enum status journal_read_record(const char *bytes, size_t size, struct journal_r
 {
     struct reader reader = {.bytes = bytes, .size = size, .at = sizeof magic - 1};
     memset(out, 0, sizeof *out);
-    if (size < sizeof magic - 1 + 8 || memcmp(bytes, magic, sizeof magic - 1) != 0)
-        return error_set(error, STATUS_FORMAT, "the undo journal has a record of another kind");
+    if (size < sizeof magic - 1 + 8)
+        return error_set(error, STATUS_FORMAT, "a record of the undo journal is damaged");
+    if (memcmp(bytes, magic, sizeof magic - 1) != 0)
+        return error_set(error, STATUS_UNSUPPORTED,
+                         "the last record of the undo journal is another version's of fathom, which can take it back");
     reader.size = size - 8;
     struct reader end = {.bytes = bytes, .size = size, .at = size - 8};
     if (take_number(&end, 8) != check_of(bytes, size - 8))

@@ -14,6 +14,7 @@ struct work {
     struct stage_index *index;
     struct stage_swap **swaps; /* one for each change; NULL: none is needed */
     bool has_entries, is_new;  /* an entry changes; something does */
+    bool is_partial;           /* it failed, and not all of it could be taken back */
     struct error *error;
 };
 
@@ -102,7 +103,7 @@ static enum status prepare(struct work *work)
     return status;
 }
 
-/* Makes the changes.  Where one fails, those before it are taken back. */
+/* Makes the changes.  Where one fails, those before it are taken back, as far as the file system lets us. */
 static enum status carry_out(struct work *work)
 {
     size_t n = 0;
@@ -112,9 +113,13 @@ static enum status carry_out(struct work *work)
             status = stage_swap_make(work->swaps[n], work->error);
     if (!status && work->has_entries)
         status = stage_index_commit(work->index, work->error);
-    while (status && n-- > 0)
-        if (work->swaps[n])
-            stage_swap_revert(work->swaps[n]);
+    while (status && n-- > 0) {
+        if (!work->swaps[n] || stage_swap_revert(work->swaps[n]))
+            continue;
+        if (!work->is_partial)
+            stage_swap_say(work->swaps[n], work->error);
+        work->is_partial = true;
+    }
     return status;
 }
 
@@ -128,14 +133,15 @@ static void work_deinit(struct work *work)
 
 /* ---- doing ---- */
 
-/* A record that was never carried out, of a fathom that was ended: nothing is to be taken back by it. */
+/* A record of a fathom that was ended, or that failed half way: where nothing of it was carried out, nothing is to be taken back
+ * by it, and else it is as one that was. */
 static void drop_undone(struct repo *repo, struct journal *journal)
 {
     struct journal_record record;
     struct work work = {.repo = repo, .record = &record, .is_back = true};
-    if (journal_last(journal, &record, NULL) != STATUS_OK)
+    if (!journal_is_pending(journal) || journal_last(journal, &record, NULL) != STATUS_OK)
         return;
-    if (record.is_pending && stage_index_open(repo, &work.index, NULL) == STATUS_OK) {
+    if (stage_index_open(repo, &work.index, NULL) == STATUS_OK) {
         enum status status = prepare(&work);
         if (status == STATUS_OK && !work.is_new)
             journal_drop(journal, &record);
@@ -175,7 +181,8 @@ static enum status run_record(struct work *work, struct journal *journal, struct
         return status;
     status = carry_out(work);
     if (status) {
-        journal_drop(journal, work->record);
+        if (!work->is_partial) /* else it stays pending: only the record still has what was there */
+            journal_drop(journal, work->record);
         return status;
     }
     journal_done(journal, work->record);

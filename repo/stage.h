@@ -30,7 +30,8 @@ struct stage_report {
 
 /* Errors, all with nothing done: STATUS_ARGUMENT (nothing is selected, or a part of what goes as a whole), STATUS_FORMAT (stale),
  * STATUS_UNSUPPORTED (a filter, a conflict, a path of git's own), STATUS_RANGE (larger than 256 MiB), STATUS_IO (index.lock, a
- * full disk).  report may be NULL. */
+ * full disk).  Only where the file system fails once more while files are put back, some stay changed: the text names one, and
+ * stage_undo brings them back.  report may be NULL. */
 enum status stage_run(struct repo *repo, struct journal *journal, enum stage_action action,
                       const struct selection *selection, struct stage_report *report, struct error *error);
 

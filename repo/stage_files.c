@@ -119,6 +119,9 @@ struct stage_swap {
     char spare[64]; /* the new file's name until it is in place; then the old one's */
     struct journal_file from;
     bool has_new, is_made, has_spare;
+    bool is_beside;  /* the spare lies beside the file, not in git's folder */
+    bool is_changed; /* for good: what was there before couldn't be put back */
+    bool is_kept;    /* what was there then lies in the spare */
 };
 
 /* Folders of the path that aren't there are made; none of them is followed where it is a link. */
@@ -183,7 +186,7 @@ static bool make_spare(struct stage_swap *swap, const struct journal_file *to, s
 }
 
 /* The folder for the file that isn't in place: git's, if a file can be renamed from there. */
-static int open_spare_folder(struct repo *repo, int folder_fd)
+static int open_spare_folder(struct repo *repo, int folder_fd, bool *is_beside)
 {
     struct stat one, two;
     int fd = open(repo->git_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -191,6 +194,7 @@ static int open_spare_folder(struct repo *repo, int folder_fd)
         return fd;
     if (fd >= 0)
         close(fd);
+    *is_beside = true;
     return fcntl(folder_fd, F_DUPFD_CLOEXEC, 0);
 }
 
@@ -210,7 +214,7 @@ enum status stage_swap_prepare(struct repo *repo, const char *path, const struct
         const char *slash = strrchr(swap->path, '/');
         swap->name = slash ? slash + 1 : swap->path;
         swap->folder_fd = swap->has_new ? make_parent(repo, path) : open_parent(repo, path, &swap->name);
-        ok = swap->folder_fd >= 0 && (swap->spare_fd = open_spare_folder(repo, swap->folder_fd)) >= 0;
+        ok = swap->folder_fd >= 0 && (swap->spare_fd = open_spare_folder(repo, swap->folder_fd, &swap->is_beside)) >= 0;
     }
     for (unsigned i = 0; ok && !swap->has_spare; i++) {
         snprintf(swap->spare, sizeof swap->spare, ".fathom-file.%ld.%u", (long)getpid(), i);
@@ -225,8 +229,8 @@ enum status stage_swap_prepare(struct repo *repo, const char *path, const struct
     return status;
 }
 
-/* Puts the new file where none is. */
-static bool put_new(struct stage_swap *swap)
+/* Puts the spare where no file is. */
+static bool put_spare(const struct stage_swap *swap)
 {
     if (renameat2(swap->spare_fd, swap->spare, swap->folder_fd, swap->name, RENAME_NOREPLACE) == 0)
         return true;
@@ -258,7 +262,7 @@ static bool is_expected(const struct stage_swap *swap, int folder_fd, const char
 enum status stage_swap_make(struct stage_swap *swap, struct error *error)
 {
     if (!swap->from.mode) {
-        swap->is_made = put_new(swap);
+        swap->is_made = put_spare(swap);
         swap->has_spare = !swap->is_made;
         if (!swap->is_made && errno == EEXIST)
             return error_set(error, STATUS_FORMAT,
@@ -267,11 +271,12 @@ enum status stage_swap_make(struct stage_swap *swap, struct error *error)
     }
     /* On file systems that can't exchange: a look, and a rename over it. */
     bool is_exchanged = exchange(swap);
-    if (!is_exchanged && (errno == EINVAL || errno == ENOSYS)) {
+    if (!is_exchanged && swap->has_new && (errno == EINVAL || errno == ENOSYS)) {
         if (is_expected(swap, swap->folder_fd, swap->name)) {
             if (renameat(swap->spare_fd, swap->spare, swap->folder_fd, swap->name) != 0)
                 return fail(swap->path, error);
             swap->has_spare = false;
+            swap->is_changed = true;
             return STATUS_OK;
         }
     } else if (!is_exchanged && errno != ENOENT) {
@@ -281,24 +286,51 @@ enum status stage_swap_make(struct stage_swap *swap, struct error *error)
     swap->has_spare = swap->has_spare || is_exchanged;
     if (is_exchanged && is_expected(swap, swap->spare_fd, swap->spare))
         return STATUS_OK;
-    stage_swap_revert(swap);
+    (void)stage_swap_revert(swap);
     return error_set(error, STATUS_FORMAT, "%.150s has changed in the meantime (nothing was changed; look again)",
                      swap->path);
 }
 
-void stage_swap_revert(struct stage_swap *swap)
+/* The spare is what was there before, and maybe all that is left of it: it gets a name that no later run clears away. */
+static void keep_spare(struct stage_swap *swap)
+{
+    char name[sizeof swap->spare];
+    snprintf(name, sizeof name, "fathom-kept%s", swap->spare + strlen(".fathom-file"));
+    swap->has_spare = false;
+    swap->is_kept = true;
+    if (linkat(swap->spare_fd, swap->spare, swap->spare_fd, name, 0) != 0)
+        return;
+    (void)unlinkat(swap->spare_fd, swap->spare, 0);
+    memcpy(swap->spare, name, sizeof name);
+}
+
+bool stage_swap_revert(struct stage_swap *swap)
 {
     if (!swap->is_made)
-        return;
+        return !swap->is_changed;
+    swap->is_made = false;
     if (!swap->from.mode) {
-        (void)unlinkat(swap->folder_fd, swap->name, 0);
-    } else if (swap->has_new) {
-        (void)exchange(swap);
-    } else {
-        (void)renameat2(swap->spare_fd, swap->spare, swap->folder_fd, swap->name, RENAME_NOREPLACE);
+        swap->is_changed = unlinkat(swap->folder_fd, swap->name, 0) != 0 && errno != ENOENT;
+    } else if (swap->has_new ? !exchange(swap) : !put_spare(swap)) {
+        swap->is_changed = true;
+        keep_spare(swap);
+    } else if (!swap->has_new) {
         swap->has_spare = false;
     }
-    swap->is_made = false;
+    return !swap->is_changed;
+}
+
+void stage_swap_say(const struct stage_swap *swap, struct error *error)
+{
+    char why[100], where[128] = "";
+    snprintf(why, sizeof why, "%.99s", error->text);
+    char *untrue = strstr(why, " (nothing was changed");
+    if (untrue)
+        *untrue = 0;
+    if (swap->is_kept)
+        snprintf(where, sizeof where, " (what was there lies %s as %s)",
+                 swap->is_beside ? "beside it" : "in git's folder", swap->spare);
+    error_set(error, error->status, "%s; %.50s couldn't be put back: undo can%s", why, swap->path, where);
 }
 
 void stage_swap_free(struct stage_swap *swap)

@@ -46,7 +46,10 @@ enum status stage_swap_prepare(struct repo *repo, const char *path, const struct
                                struct error *error);
 /* Makes it.  STATUS_FORMAT where the file wasn't as from says, and is left so. */
 enum status stage_swap_make(struct stage_swap *swap, struct error *error);
-void stage_swap_revert(struct stage_swap *swap);
+/* Takes it back, if it was made.  False: it couldn't be, and what was there before may lie under another name. */
+bool stage_swap_revert(struct stage_swap *swap);
+/* Of one that couldn't be taken back: error says so, too. */
+void stage_swap_say(const struct stage_swap *swap, struct error *error);
 void stage_swap_free(struct stage_swap *swap); /* what was there before is gone then */
 
 /* ---- contents ---- */

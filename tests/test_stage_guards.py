@@ -313,6 +313,92 @@ def death_at_every_call_leaves_all_or_what_undo_takes_back(base):
     print(f"# {deaths} deaths, {undone} of them taken back")
 
 
+def under_errors(place, action, *injections):
+    """The answer to an action, while the file system refuses some of its calls."""
+    calls = ",".join(injection.split(":")[0] for injection in injections)
+    options = [part for injection in injections for part in ("-e", f"inject={injection}")]
+    result = subprocess.run(["strace", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", *options, TOOL, place.folder, place.state],
+                            input=b"diff worktree\nall\n" + action + b"\n", stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=LEAKING, check=False)
+    assert result.returncode == 0 and b"ptrace" not in result.stderr, result
+    return result.stdout.decode().splitlines()[-1]
+
+
+def git_folder_leftovers(place):
+    return sorted(name for name in os.listdir(os.path.join(place.folder, ".git")) if "fathom" in name)
+
+
+@test
+def what_cannot_be_put_back_stays_in_the_journal(base):
+    """File systems that exchange nothing, or stop half way: all is as before, or undo brings it back."""
+    fallback = "renameat2:error=EINVAL"
+    cases = (
+        # Both files tracked: a renamed over without an exchange, b refused.
+        ((b"a", b"b"), (fallback, "renameat:error=EIO:when=3"), True),
+        ((b"a", b"b"), (fallback, "renameat:error=EIO:when=2+"), False),
+        # The exchange of b fails, and then the one that would put a back.
+        ((b"a", b"b"), ("renameat2:error=EIO:when=2+",), True),
+        ((b"a", b"b"), ("renameat2:error=EIO:when=2",), False),
+        # An untracked file went, and comes back by a second name; or neither way.
+        ((b"b",), (fallback, "renameat:error=EIO:when=3"), False),
+        ((b"b",), (fallback, "renameat:error=EIO:when=3", "linkat:error=EPERM"), True),
+        ((b"b",), ("renameat2:error=EIO",), True),
+    )
+    for i, (tracked, injections, is_pending) in enumerate(cases):
+        folder = os.path.join(base, str(i))
+        os.mkdir(folder)
+        place = Place(folder)
+        place.commit({name: lines(9) for name in tracked})
+        write(place.folder, b"a", b"precious a\n")
+        write(place.folder, b"b", b"precious b\n")
+        before = place.both()
+        answer = under_errors(place, b"discard", *injections)
+        assert answer.startswith("no "), f"{injections}: {answer}"
+        if not is_pending:
+            assert place.both() == before and "undo" not in answer, f"{injections}: {answer}"
+            assert not git_folder_leftovers(place), git_folder_leftovers(place)
+            continue
+        assert place.both() != before and "undo can" in answer and "nothing was changed" not in answer, f"{injections}: {answer}"
+        kept = git_folder_leftovers(place)
+        for name in kept:
+            assert name in answer and read(place.folder, b".git/" + name.encode()) == b"precious a\n", f"{answer}: {kept}"
+            os.utime(os.path.join(place.folder, ".git", name), (0, 0))
+        assert bool(kept) == (injections[0] != fallback or len(injections) == 3), f"{injections}: {kept}"
+        tool = place.open()
+        if i % 2 == 0:  # something else is done in between, which finds the record pending
+            write(place.folder, b"other", b"other\n")
+            tool.diff("worktree")
+            tool.do("intend " + b"other".hex())
+            tool.do("undo")
+            os.remove(os.path.join(place.folder, "other"))
+        tool.do("undo")
+        assert place.both() == before, f"{injections}: {answer}"
+        place.close()
+
+
+@test
+def only_damaged_records_are_dropped(base):
+    place = Place(base)
+    place.commit({b"a": lines(5)})
+    before = place.both()
+    write(place.folder, b"a", b"precious\n")
+    changed = place.both()
+    tool = place.open()
+    tool.diff("worktree")
+    tool.do("all")
+    tool.do("discard")
+    (above,) = os.listdir(os.path.join(place.state, "undo"))
+    newer = os.path.join(place.state, "undo", above, "000000000002.undo")
+    write(base, os.fsencode(newer), b"fathom-undo 2\nof another version, whatever that may be\n")
+    for _ in range(2):
+        assert "another version" in tool.refused("undo")
+        assert tool.do("count") == "2" and place.both() == before
+    write(base, os.fsencode(newer), b"fathom-undo 1\nwhich isn't one\n")
+    assert "damaged" in tool.refused("undo")
+    tool.do("undo")
+    assert place.both() == changed
+    place.close()
+
+
 @test
 def full_disks_change_nothing(base):
     place = prepare_for_death(base)
