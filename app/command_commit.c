@@ -72,7 +72,8 @@ static void print(const struct work *work)
 /* git opens the editor itself, as `git commit` does. */
 static enum exit_status commit(const struct work *work)
 {
-    struct commit_request request = {.message = {buffer_text(&work->message), work->message.size}, .edit = true};
+    struct commit_request request = {
+        .message = {buffer_text(&work->message), work->message.size}, .edit = true, .takes_index_file = true};
     struct commit_result result;
     struct error error = {0};
     struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
@@ -89,6 +90,14 @@ static enum exit_status commit(const struct work *work)
                                  result.exit_status, result.message_path);
     commit_result_deinit(&result);
     return exit;
+}
+
+static void close_engine(struct work *work)
+{
+    session_close(work->session);
+    engine_close(work->engine);
+    work->session = NULL;
+    work->engine = NULL;
 }
 
 static enum exit_status run(const struct command_context *context)
@@ -109,16 +118,17 @@ static enum exit_status run(const struct command_context *context)
             command_notice(context, "%s is a small model: what it proposes is mostly wrong",
                            engine_info(work.engine)->name);
         bool commits = context->in_is_terminal && context->out->is_terminal && !context->settings->json;
-        if (!status && commits)
+        if (!status && commits) {
+            close_engine(&work); /* an editor may stay open for hours, and hooks want the memory */
             exit = commit(&work);
-        else if (!status)
+        } else if (!status) {
             print(&work);
+        }
     }
     if (status)
         exit = command_fail(context, &error, NULL);
     buffer_deinit(&work.message);
-    session_close(work.session);
-    engine_close(work.engine);
+    close_engine(&work);
     diff_free(work.staged);
     project_close(&work.project);
     return exit;

@@ -87,14 +87,33 @@ static enum status write_message(struct repo *repo, const struct buffer *message
 
 /* ---- git ---- */
 
-static enum status spawn_git(struct repo *repo, const struct commit_request *request, const char *message_path,
-                             int output_fd, pid_t *child, struct error *error)
+/* Whether git gets that variable: those that name another repository than the one that was opened, by its path alone, would
+ * send the commit there. */
+static bool is_handed_on(const struct commit_request *request, const char *variable)
 {
-    char *arguments[12];
+    static const char *const elsewhere[] = {"GIT_DIR=", "GIT_WORK_TREE=", "GIT_COMMON_DIR="};
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
+        if (strncmp(variable, elsewhere[i], strlen(elsewhere[i])) == 0)
+            return false;
+    return request->takes_index_file || strncmp(variable, "GIT_INDEX_FILE=", strlen("GIT_INDEX_FILE=")) != 0;
+}
+
+/* The variables are borrowed; NULL without memory. */
+static char **make_environment(const struct commit_request *request)
+{
+    size_t n = 0, n_kept = 0;
+    while (environ && environ[n])
+        n++;
+    char **kept = calloc(n + 1, sizeof *kept);
+    for (size_t i = 0; kept && i < n; i++)
+        if (is_handed_on(request, environ[i]))
+            kept[n_kept++] = environ[i];
+    return kept;
+}
+
+static void make_arguments(const struct commit_request *request, const char *message_path, char *arguments[12])
+{
     size_t n = 0;
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t signals;
     /* posix_spawn takes char *const[], which it doesn't change. */
     arguments[n++] = (char *)"git";
     arguments[n++] = (char *)"commit";
@@ -111,6 +130,16 @@ static enum status spawn_git(struct repo *repo, const struct commit_request *req
     if (request->allow_empty)
         arguments[n++] = (char *)"--allow-empty";
     arguments[n] = NULL;
+}
+
+static enum status spawn_git(struct repo *repo, const struct commit_request *request, const char *message_path,
+                             int output_fd, pid_t *child, struct error *error)
+{
+    char *arguments[12];
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t signals;
+    make_arguments(request, message_path, arguments);
     if (posix_spawn_file_actions_init(&actions) != 0)
         return error_set(error, STATUS_MEMORY, "out of memory");
     if (posix_spawnattr_init(&attributes) != 0) {
@@ -132,8 +161,10 @@ static enum status spawn_git(struct repo *repo, const struct commit_request *req
     sigaddset(&signals, SIGQUIT);
     posix_spawnattr_setsigdefault(&attributes, &signals);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    char **environment = make_environment(request);
     if (!failed)
-        failed = posix_spawnp(child, "git", &actions, &attributes, arguments, environ);
+        failed = environment ? posix_spawnp(child, "git", &actions, &attributes, arguments, environment) : ENOMEM;
+    free(environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return failed ? error_set(error, STATUS_IO, "git can't be run: %s (a commit is git's own)", strerror(failed))
@@ -146,11 +177,13 @@ static enum status listen(pid_t child, int fd, const atomic_bool *cancel, struct
 {
     char piece[4096];
     uint64_t cancelled_ns = 0;
-    bool is_open = true, has_ended = false;
+    bool is_open = true, has_ended = false, is_lost = false;
     while (!has_ended) {
         struct pollfd ready = {fd, POLLIN, 0};
         int n_ready = poll(&ready, is_open ? 1 : 0, PAUSE_MS);
-        has_ended = waitpid(child, outcome, WNOHANG) == child;
+        pid_t ended = waitpid(child, outcome, WNOHANG);
+        is_lost = ended < 0 && errno != EINTR; /* somebody else has waited for it */
+        has_ended = ended == child || is_lost;
         for (bool more = is_open && (n_ready > 0 || has_ended); more;) {
             ssize_t n = read(fd, piece, sizeof piece);
             more = n > 0 || (n < 0 && errno == EINTR);
@@ -167,7 +200,9 @@ static enum status listen(pid_t child, int fd, const atomic_bool *cancel, struct
             cancelled_ns = cancelled_ns ? cancelled_ns : now;
         }
     }
-    return cancelled_ns ? error_set(error, STATUS_CANCELLED, "interrupted") : STATUS_OK;
+    if (cancelled_ns)
+        return error_set(error, STATUS_CANCELLED, "interrupted");
+    return is_lost ? error_set(error, STATUS_IO, "git has ended, and how can't be told (look at the log)") : STATUS_OK;
 }
 
 static enum status run_git(struct repo *repo, const struct commit_request *request, const atomic_bool *cancel,
@@ -176,13 +211,16 @@ static enum status run_git(struct repo *repo, const struct commit_request *reque
     int ends[2], outcome = 0;
     pid_t child;
     struct buffer said = {0};
+    struct sigaction usual = {.sa_handler = SIG_DFL}, before;
     if (pipe2(ends, O_CLOEXEC) != 0)
         return error_set(error, STATUS_IO, "git can't be run: %s", strerror(errno));
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    sigaction(SIGCHLD, &usual, &before); /* ignored, as we may have been started, it leaves no child to wait for */
     enum status status = spawn_git(repo, request, result->message_path, ends[1], &child, error);
     close(ends[1]);
     if (!status)
         status = listen(child, ends[0], cancel, &said, &outcome, error);
+    sigaction(SIGCHLD, &before, NULL);
     close(ends[0]);
     visible_append(&result->output, buffer_text(&said), said.size, false);
     if (said.size >= OUTPUT_LIMIT)

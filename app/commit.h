@@ -1,7 +1,8 @@
 /* commit: `git commit -F FILE`, the only git command that this program ever runs, so that hooks and signing are git's own.
  *
- * No shell; git by PATH; the environment as it is.  The message lies in FATHOM_EDITMSG in the repository's folder until the
- * commit is made: a hook or a signer that fails keeps it, and the index is as git leaves it. */
+ * No shell; git by PATH; the environment as it is, but for what would lead git to another repository.  The message lies in
+ * FATHOM_EDITMSG in the repository's folder until the commit is made: a hook or a signer that fails keeps it, and the index is
+ * as git leaves it. */
 #ifndef FATHOM_APP_COMMIT_H
 #define FATHOM_APP_COMMIT_H
 
@@ -9,11 +10,12 @@
 
 struct commit_request {
     struct slice message;
-    bool amend;        /* the last commit is made anew */
-    bool sign_off;     /* Signed-off-by */
-    bool no_verify;    /* without the hooks pre-commit and commit-msg */
-    bool allow_empty;  /* also where nothing is staged */
-    bool edit;         /* git opens the user's editor, on our own terminal: nothing of what is said is taken */
+    bool amend;            /* the last commit is made anew */
+    bool sign_off;         /* Signed-off-by */
+    bool no_verify;        /* without the hooks pre-commit and commit-msg */
+    bool allow_empty;      /* also where nothing is staged */
+    bool edit;             /* git opens the user's editor, on our own terminal: nothing of what is said is taken */
+    bool takes_index_file; /* what is committed is of GIT_INDEX_FILE, where that is set: git gets it, too */
     const char *fixup; /* the id of a commit that this one mends: the message is then made of its subject; or NULL */
 };
 

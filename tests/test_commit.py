@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,13 +33,18 @@ def fathom(folder, *arguments, env=None):
                           check=False, env=env or ENV)
 
 
-def on_terminal(folder, env):
+def on_terminal(folder, env, ignores_children=False):
     child, fd = pty.fork()
     if child == 0:
         os.chdir(folder)
+        if ignores_children:
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         os.execve(PROGRAM, [PROGRAM, "commit", "-n", "24", "-c", "2048"], env)
     said = b""
-    while select.select([fd], [], [], 120)[0]:
+    while True:
+        if not select.select([fd], [], [], 120)[0]:
+            os.kill(child, signal.SIGKILL)
+            break
         try:
             piece = os.read(fd, 4096)
         except OSError:
@@ -82,6 +88,25 @@ def main():
     check("committed by git through the editor", status == 0 and git(folder, "log", "-1", "--format=%s") == "By hand\n", (status, said))
     with open(os.path.join(base, "seen"), encoding="utf-8") as file:
         check("the editor had the proposal", file.read().startswith(lines[0]))
+    # Whatever the environment names, the commit is of the repository that was asked; and as a parent that ignores SIGCHLD starts it.
+    other = os.path.join(base, "other")
+    git(base, "init", "-q", "-b", "main", other)
+    write(os.path.join(other, "o"), "other\n")
+    git(other, "add", "o")
+    git(other, "commit", "-q", "-m", "Other")
+    write(os.path.join(folder, "add.py"), "def add(a, b):\n    return b + a\n")
+    git(folder, "add", "add.py")
+    status, said = on_terminal(folder, {**ENV, "GIT_EDITOR": os.path.join(base, "editor"), "TERM": "xterm", "GIT_DIR": os.path.join(other, ".git"),
+                                        "GIT_WORK_TREE": other, "GIT_COMMON_DIR": os.path.join(other, ".git")})
+    check("committed where it was asked, despite GIT_DIR", status == 0 and git(other, "log", "--format=%s") == "Other\n"
+          and git(folder, "rev-list", "--count", "HEAD") == "3\n" and git(folder, "status", "--porcelain", "-uno") == "", (status, said))
+    write(os.path.join(folder, "add.py"), "def add(b, a):\n    return b + a\n")
+    env = {**ENV, "GIT_EDITOR": os.path.join(base, "editor"), "TERM": "xterm", "GIT_INDEX_FILE": os.path.join(base, "other-index")}
+    subprocess.run(["git", "add", "add.py"], cwd=folder, env=env, check=True)
+    status, said = on_terminal(folder, env, ignores_children=True)
+    check("committed of GIT_INDEX_FILE, with SIGCHLD ignored", status == 0 and git(folder, "rev-list", "--count", "HEAD") == "4\n"
+          and git(folder, "show", "HEAD:add.py").startswith("def add(b, a)"), (status, said))
+    git(folder, "reset", "-q")
     # An emptied message commits nothing; exit status 3.
     write(os.path.join(folder, "add.py"), "def add(a, b, c):\n    return a + b + c\n")
     git(folder, "add", "add.py")
