@@ -21,24 +21,30 @@ static const char question_text[] = "Write the commit message for this change.";
 
 /* ---- what goes before the model ---- */
 
-static bool has_secret(const struct diff *diff, const struct diff_file *file)
+/* The question of a file, asked of the lines that would be shown, whatever the answer. */
+static bool has_hidden_line(const struct diff *diff, const struct diff_file *file)
 {
     for (size_t i = 0; i < file->n_hunks; i++) {
         const struct diff_hunk *hunk = &diff->hunks[file->first_hunk + i];
         for (size_t k = 0; k < hunk->n_lines; k++) {
             struct slice text = diff->lines[hunk->first_line + k].text;
-            if (repo_skip_of_text("", 0, text.data, text.size) == REPO_SKIP_SECRET)
+            if (repo_skip_of_text("", 0, text.data, text.size) != REPO_KEEP)
                 return true;
         }
     }
     return false;
 }
 
+static bool is_kept_path(const char *path)
+{
+    return !path || repo_skip_of_text(path, strlen(path), "", 0) == REPO_KEEP;
+}
+
+/* A file that is renamed shows lines of what it was. */
 static bool is_shown(const struct diff *diff, const struct diff_file *file)
 {
-    const char *path = diff_path(file);
     return file->n_hunks && !file->is_binary && !file->is_large && !file->is_submodule &&
-           repo_skip_of_text(path, strlen(path), "", 0) == REPO_KEEP && !has_secret(diff, file);
+           is_kept_path(file->old.path) && is_kept_path(file->new.path) && !has_hidden_line(diff, file);
 }
 
 static void append_files(const struct diff *diff, struct buffer *out)
@@ -162,17 +168,97 @@ static struct slice trim(struct slice text, const char *bytes)
     return text;
 }
 
+static struct slice without(struct slice text, size_t n_front, size_t n_end)
+{
+    return (struct slice){text.data + n_front, text.size - n_front - n_end};
+}
+
+/* Blanks at both ends, and '#' in front, where git would take the line for a comment; "C#" keeps its own. */
+static struct slice trim_line(struct slice line)
+{
+    line = trim(line, " \t\r");
+    while (line.size && strchr("# \t\r", *line.data))
+        line = without(line, 1, 0);
+    return line;
+}
+
+static size_t n_alike(struct slice text, char byte)
+{
+    size_t n = 0;
+    while (n < text.size && text.data[n] == byte)
+        n++;
+    return n;
+}
+
+static bool is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
+static bool is_letter(char byte)
+{
+    return ((unsigned char)byte & 0x80) || (byte >= '0' && byte <= '9') ||
+           ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z');
+}
+
+/* Whether what stands within a pair of marks is all of one quotation: 'foo' to 'bar' is not.  The next mark would have to open
+ * another one; an apostrophe does neither. */
+static bool is_one_quotation(struct slice inner, char mark)
+{
+    for (size_t i = 0; i < inner.size; i++) {
+        if (inner.data[i] != mark)
+            continue;
+        bool is_behind = i > 0 && is_letter(inner.data[i - 1]);
+        if (mark == '\'' && is_behind && i + 1 < inner.size && is_letter(inner.data[i + 1]))
+            continue;
+        return i > 0 && is_blank(inner.data[i - 1]) && i + 1 < inner.size && !is_blank(inner.data[i + 1]);
+    }
+    return true;
+}
+
+/* Quotes and emphasis, where they are a pair around all of it: '"x"', "**x**". */
+static struct slice without_pair(struct slice line)
+{
+    char mark = line.size ? *line.data : 0;
+    if (!mark || !strchr("\"'`*", mark))
+        return line;
+    size_t n = mark == '*' || mark == '`' ? n_alike(line, mark) : 1, n_end = 0;
+    while (n_end < n && n_end < line.size && line.data[line.size - 1 - n_end] == mark)
+        n_end++;
+    if (n_end < n || line.size <= 2 * n)
+        return line;
+    struct slice inner = without(line, n, n);
+    return is_blank(*inner.data) || !is_one_quotation(inner, mark) ? line : inner;
+}
+
 /* "Subject: x", "Commit message: x", "**Commit message:** x". */
 static struct slice without_label(struct slice line)
 {
     static const char *const labels[] = {"commit message:", "commit subject:", "subject:", "message:", "title:"};
-    line = trim(line, " \t\r*#");
+    size_t n_marks = n_alike(line, '*');
+    struct slice text = without(line, n_marks, 0);
     for (size_t i = 0; i < sizeof labels / sizeof *labels; i++) {
         size_t n = strlen(labels[i]);
-        if (line.size >= n && strncasecmp(line.data, labels[i], n) == 0)
-            return trim((struct slice){line.data + n, line.size - n}, " \t\r*#");
+        if (text.size < n || strncasecmp(text.data, labels[i], n) != 0)
+            continue;
+        text = without(text, n, 0);
+        return n_alike(text, '*') >= n_marks ? without(text, n_marks, 0) : text;
     }
     return line;
+}
+
+/* A line as a subject: what stands around it goes, from without to within. */
+static struct slice subject_of(struct slice line)
+{
+    size_t before;
+    do {
+        before = line.size;
+        line = trim_line(line);
+        if (line.size > 2 && (*line.data == '-' || *line.data == '*') && line.data[1] == ' ')
+            line = without(line, 2, 0);
+        line = without_label(without_pair(line));
+    } while (line.size < before);
+    return trim(line, " \t\r*#\"'`").size ? line : (struct slice){"", 0}; /* marks alone say nothing */
 }
 
 static bool is_fence(struct slice line)
@@ -200,6 +286,15 @@ static struct slice next_word(struct slice *rest)
     return word;
 }
 
+/* The next word, with those behind it that begin with '#': at the beginning of a line they would be comments to git. */
+static size_t n_kept_together(struct slice rest)
+{
+    size_t n = n_characters(next_word(&rest));
+    for (struct slice word = next_word(&rest); word.size && *word.data == '#'; word = next_word(&rest))
+        n += 1 + n_characters(word);
+    return n;
+}
+
 /* As many words as a line of that width takes; one at least, and if that is too wide, as much of it as there is room for. */
 static void append_words(struct buffer *out, struct slice *rest, size_t width)
 {
@@ -207,13 +302,13 @@ static void append_words(struct buffer *out, struct slice *rest, size_t width)
     for (;;) {
         struct slice ahead = *rest, word = next_word(&ahead);
         size_t n = n_characters(word);
-        if (!word.size || (used && used + 1 + n > width))
+        if (!word.size || (used && used + 1 + (*word.data == '#' ? n : n_kept_together(*rest)) > width))
             return;
         if (!used && n > width) {
             size_t size = 0;
             for (n = 0; size < word.size && (n < width || ((unsigned char)word.data[size] & 0xc0) == 0x80); size++)
                 n += ((unsigned char)word.data[size] & 0xc0) != 0x80;
-            ahead = (struct slice){word.data + size, (size_t)(rest->data + rest->size - (word.data + size))};
+            ahead = without(*rest, (size_t)(word.data + size - rest->data), 0);
             word.size = size;
         }
         if (used)
@@ -237,9 +332,7 @@ void propose_clean(const char *text, size_t size, struct buffer *out)
     while (rest.size && !subject.size) {
         struct slice line = next_line(&rest);
         if (!is_fence(trim(line, " \t\r")))
-            subject = trim(without_label(line), " \t\r\"'`");
-        if (subject.size > 2 && (subject.data[0] == '-' || subject.data[0] == '*') && subject.data[1] == ' ')
-            subject = trim((struct slice){subject.data + 2, subject.size - 2}, " \t\r\"'`");
+            subject = subject_of(line);
     }
     append_words(&made, &subject, PROPOSE_SUBJECT);
     bool wants_apart = true;
@@ -247,10 +340,10 @@ void propose_clean(const char *text, size_t size, struct buffer *out)
         struct slice line = trim(next_line(&rest), " \t\r");
         if (is_fence(line) || (line.size > 10 && memcmp(line.data, "diff --git", 10) == 0))
             break;
-        line = trim(line, "#");
-        line = trim(line, " \t\r");
+        line = trim_line(line);
         wants_apart = wants_apart || !line.size;
-        for (; line.size && n_lines < BODY_LINES; n_lines++) {
+        /* Where what belongs together is wider than a line, the rest may begin with '#' all the same. */
+        for (; line.size && n_lines < BODY_LINES; n_lines++, line = trim_line(line)) {
             buffer_append_text(&made, wants_apart ? "\n\n" : "\n");
             wants_apart = false;
             append_words(&made, &line, PROPOSE_LINE);
